@@ -51,7 +51,11 @@ impl TransientKey {
         // The crate's own check of the key lets p and p+1 through; the result tells for all of them.
         let peer = PublicKey::from_bytes_unchecked(peer).ok_or(Refusal::LoginInvalid)?;
         let secret = Zeroizing::new(*self.0.diffie_hellman(&peer).as_bytes());
-        if bool::from(secret.ct_eq(&[0; 56])) { Err(Refusal::SecretZero) } else { Ok(secret) }
+        if bool::from(secret.ct_eq(&[0; 56])) {
+            Err(Refusal::SecretZero)
+        } else {
+            Ok(secret)
+        }
     }
 }
 

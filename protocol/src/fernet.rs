@@ -49,7 +49,8 @@ impl FernetKey {
     /// Expands the 32 bytes of a key: first the half that signs, then the half that encrypts.
     pub fn from_bytes(key: &[u8; 32]) -> Self {
         let (sign, encrypt) = key.split_at(16);
-        let encrypt: &[u8; 16] = &std::array::from_fn(|i| encrypt.get(i).copied().unwrap_or_default());
+        let encrypt: &[u8; 16] =
+            &std::array::from_fn(|i| encrypt.get(i).copied().unwrap_or_default());
         let encrypt = zeroize::Zeroizing::new(*encrypt);
         let mut block = zeroize::Zeroizing::new([0; 64]);
         for (to, from) in block.iter_mut().zip(sign) {
@@ -67,7 +68,13 @@ impl FernetKey {
     ///
     /// # Errors
     /// [`Refusal::RandomMissing`] where the system gives no vector.
-    pub fn seal(&self, head: &[u8], data: &[u8], now: u64, out: &mut Sealed) -> Result<(), Refusal> {
+    pub fn seal(
+        &self,
+        head: &[u8],
+        data: &[u8],
+        now: u64,
+        out: &mut Sealed,
+    ) -> Result<(), Refusal> {
         let mut iv = Iv::default();
         getrandom::fill(&mut iv).map_err(|_| Refusal::RandomMissing)?;
         self.seal_with(head, data, now, &iv, out);
@@ -107,16 +114,27 @@ impl FernetKey {
             return Err(Refusal::TokenTooLarge);
         }
         let mut raw = Vec::new();
-        URL_SAFE.decode_append(token, &mut raw).map_err(|_| Refusal::TokenMalformed)?;
-        let (signed, mac) = raw.split_last_chunk::<32>().ok_or(Refusal::TokenMalformed)?;
+        URL_SAFE
+            .decode_append(token, &mut raw)
+            .map_err(|_| Refusal::TokenMalformed)?;
+        let (signed, mac) = raw
+            .split_last_chunk::<32>()
+            .ok_or(Refusal::TokenMalformed)?;
         let (at, iv, length) = parse(signed)?;
         let mac = *mac;
         let proof = self.0.sign.clone().chain_update(signed);
-        proof.verify((&mac).into()).map_err(|_| Refusal::TokenForged)?;
+        proof
+            .verify((&mac).into())
+            .map_err(|_| Refusal::TokenForged)?;
 
-        let body = raw.get_mut(HEADER..HEADER + length).ok_or(Refusal::TokenMalformed)?;
+        let body = raw
+            .get_mut(HEADER..HEADER + length)
+            .ok_or(Refusal::TokenMalformed)?;
         let cipher = cbc::Decryptor::inner_iv_init(&self.0.decrypt, (&iv).into());
-        let plain = cipher.decrypt_padded::<Pkcs7>(body).map_err(|_| Refusal::TokenMalformed)?.len();
+        let plain = cipher
+            .decrypt_padded::<Pkcs7>(body)
+            .map_err(|_| Refusal::TokenMalformed)?
+            .len();
         if plain > limits::TOKEN_PLAIN {
             return Err(Refusal::TokenTooLarge);
         }
@@ -128,8 +146,12 @@ impl FernetKey {
 /// Time stamp, vector and length of the encrypted part of what an HMAC was made over.
 fn parse(signed: &[u8]) -> Result<(u64, Iv, usize), Refusal> {
     let (&version, rest) = signed.split_first().ok_or(Refusal::TokenMalformed)?;
-    let (at, rest) = rest.split_first_chunk::<8>().ok_or(Refusal::TokenMalformed)?;
-    let (iv, body) = rest.split_first_chunk::<16>().ok_or(Refusal::TokenMalformed)?;
+    let (at, rest) = rest
+        .split_first_chunk::<8>()
+        .ok_or(Refusal::TokenMalformed)?;
+    let (iv, body) = rest
+        .split_first_chunk::<16>()
+        .ok_or(Refusal::TokenMalformed)?;
     if version != VERSION || body.is_empty() || !body.len().is_multiple_of(iv.len()) {
         return Err(Refusal::TokenMalformed);
     }
@@ -179,7 +201,10 @@ mod tests {
             let data = vec![7; length];
             let ours = String::from_utf8(seal(&data)).unwrap();
             assert_eq!(other.decrypt(&ours).unwrap(), data);
-            assert_eq!(key().open(other.encrypt(&data).as_bytes()).unwrap().plain, data);
+            assert_eq!(
+                key().open(other.encrypt(&data).as_bytes()).unwrap().plain,
+                data
+            );
         }
     }
 
@@ -200,7 +225,12 @@ mod tests {
         let text = String::from_utf8(token).unwrap();
         assert!(key().open(text.replace('=', "").as_bytes()).is_err() || !text.contains('='));
         assert!(key().open(format!("{text}\n").as_bytes()).is_err());
-        assert!(key().open(text.replace('-', "+").replace('_', "/").as_bytes()).is_err() || !text.contains(['-', '_']));
+        assert!(
+            key()
+                .open(text.replace('-', "+").replace('_', "/").as_bytes())
+                .is_err()
+                || !text.contains(['-', '_'])
+        );
     }
 
     #[test]
@@ -208,13 +238,19 @@ mod tests {
         let mut raw = URL_SAFE.decode_to_vec(seal(b"x")).unwrap();
         raw[1..9].copy_from_slice(&u64::MAX.to_be_bytes());
         let forged = URL_SAFE.encode_to_string(raw);
-        assert_eq!(key().open(forged.as_bytes()).unwrap_err(), Refusal::TokenForged);
+        assert_eq!(
+            key().open(forged.as_bytes()).unwrap_err(),
+            Refusal::TokenForged
+        );
     }
 
     #[test]
     fn a_token_over_the_ceiling_is_refused() {
         let large = seal(&vec![0; limits::TOKEN_PLAIN + 1]);
         assert_eq!(key().open(&large).unwrap_err(), Refusal::TokenTooLarge);
-        assert_eq!(key().open(&vec![b'A'; limits::LINE + 1]).unwrap_err(), Refusal::TokenTooLarge);
+        assert_eq!(
+            key().open(&vec![b'A'; limits::LINE + 1]).unwrap_err(),
+            Refusal::TokenTooLarge
+        );
     }
 }

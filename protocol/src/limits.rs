@@ -61,8 +61,14 @@ pub fn token_data(size: u64) -> Option<usize> {
     // One number is kept for the end, and some for a file that grows while it is read.
     let tokens = u64::from(LAST_NUMBER) - 1024;
     let step = TOKEN_DATA as u64;
-    let wanted = size.div_ceil(tokens).div_ceil(step).max(1).checked_mul(step)?;
-    usize::try_from(wanted).ok().filter(|data| data + PREFIX <= TOKEN_PLAIN)
+    let wanted = size
+        .div_ceil(tokens)
+        .div_ceil(step)
+        .max(1)
+        .checked_mul(step)?;
+    usize::try_from(wanted)
+        .ok()
+        .filter(|data| data + PREFIX <= TOKEN_PLAIN)
 }
 
 #[cfg(test)]

@@ -23,7 +23,10 @@ impl Lines {
     ///
     /// # Errors
     /// [`Refusal::LineTooLong`] where more than [`limits::LINE`] bytes hold no end of a line.
-    #[expect(clippy::should_implement_trait, reason = "an iterator would borrow the lines, and they grow")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator would borrow the lines, and they grow"
+    )]
     pub fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         let fresh = self.buffer.get(self.searched..).unwrap_or_default();
         let Some(found) = memchr::memchr(b'\n', fresh) else {
@@ -34,7 +37,11 @@ impl Lines {
         self.searched = 0;
         self.within_ceiling(end)?;
         let line = self.buffer.split_to(end + 1).freeze();
-        let length = if line.get(..end).is_some_and(|line| line.ends_with(b"\r")) { end - 1 } else { end };
+        let length = if line.get(..end).is_some_and(|line| line.ends_with(b"\r")) {
+            end - 1
+        } else {
+            end
+        };
         Ok(Some(line.slice(..length)))
     }
 
@@ -46,7 +53,11 @@ impl Lines {
 
     fn within_ceiling(&self, length: usize) -> Result<(), Refusal> {
         // One more for a CR that is not yet known to belong to the end.
-        if length > limits::LINE + 1 { Err(Refusal::LineTooLong) } else { Ok(()) }
+        if length > limits::LINE + 1 {
+            Err(Refusal::LineTooLong)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -71,7 +82,11 @@ mod tests {
     fn lines_are_the_same_however_the_bytes_are_cut() {
         let body = b"one\r\ntwo\nthree\r\n\r\nfive";
         for size in 1..=body.len() {
-            assert_eq!(cut(body, size), ["one", "two", "three", "", "five"], "pieces of {size}");
+            assert_eq!(
+                cut(body, size),
+                ["one", "two", "three", "", "five"],
+                "pieces of {size}"
+            );
         }
     }
 

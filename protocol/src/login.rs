@@ -44,7 +44,9 @@ impl LoginRequest {
         if message.sign.len() > SIGN_TEXT {
             return Err(Refusal::LoginInvalid);
         }
-        let sign = URL_SAFE.decode_to_vec(&message.sign).map_err(|_| Refusal::LoginInvalid)?;
+        let sign = URL_SAFE
+            .decode_to_vec(&message.sign)
+            .map_err(|_| Refusal::LoginInvalid)?;
         Ok(Self { user, key, sign })
     }
 
@@ -54,7 +56,14 @@ impl LoginRequest {
     /// [`Refusal::SignatureFalse`].
     pub fn prove(self, user_key: &UserKey) -> Result<ProvedLogin, Refusal> {
         let proved = user_key.verify(&signed_by_client(&self.user, &self.key), &self.sign);
-        if proved { Ok(ProvedLogin { user: self.user, key: self.key }) } else { Err(Refusal::SignatureFalse) }
+        if proved {
+            Ok(ProvedLogin {
+                user: self.user,
+                key: self.key,
+            })
+        } else {
+            Err(Refusal::SignatureFalse)
+        }
     }
 }
 
@@ -78,12 +87,24 @@ impl ProvedLogin {
     ///
     /// # Errors
     /// [`Refusal::SecretZero`].
-    pub fn answer_with(self, server: &PrivateKey, transient: TransientKey) -> Result<LoginAnswer, Refusal> {
+    pub fn answer_with(
+        self,
+        server: &PrivateKey,
+        transient: TransientKey,
+    ) -> Result<LoginAnswer, Refusal> {
         let public = transient.public();
         let secret = transient.agree(&self.key)?;
         let sign = server.sign(&public);
-        let text = format!("{}\r\n{}", URL_SAFE.encode_to_string(public), URL_SAFE.encode_to_string(sign));
-        Ok(LoginAnswer { user: self.user, text, key: agreement::derive(&secret) })
+        let text = format!(
+            "{}\r\n{}",
+            URL_SAFE.encode_to_string(public),
+            URL_SAFE.encode_to_string(sign)
+        );
+        Ok(LoginAnswer {
+            user: self.user,
+            text,
+            key: agreement::derive(&secret),
+        })
     }
 }
 
@@ -114,7 +135,11 @@ impl ClientLogin {
     }
 
     /// As [`start`](Self::start) with a given transient key: for test vectors.
-    pub fn start_with(user: &UserName, key: &PrivateKey, transient: TransientKey) -> (Self, Vec<u8>) {
+    pub fn start_with(
+        user: &UserName,
+        key: &PrivateKey,
+        transient: TransientKey,
+    ) -> (Self, Vec<u8>) {
         let public = transient.public();
         let sign = key.sign(&signed_by_client(user, &public));
         let message = serde_json::json!({
@@ -133,10 +158,14 @@ impl ClientLogin {
         if answer.len() > limits::AUTH_ANSWER {
             return Err(Refusal::LoginInvalid);
         }
-        let (key, sign) = answer.split_at_checked(KEY_TEXT).ok_or(Refusal::LoginInvalid)?;
+        let (key, sign) = answer
+            .split_at_checked(KEY_TEXT)
+            .ok_or(Refusal::LoginInvalid)?;
         let key = decode_key(key)?;
         let sign = sign.strip_prefix(b"\r\n").ok_or(Refusal::LoginInvalid)?;
-        let sign = URL_SAFE.decode_to_vec(sign).map_err(|_| Refusal::LoginInvalid)?;
+        let sign = URL_SAFE
+            .decode_to_vec(sign)
+            .map_err(|_| Refusal::LoginInvalid)?;
         if !server.verify(&key, &sign) {
             return Err(Refusal::SignatureFalse);
         }
@@ -153,7 +182,9 @@ fn decode_key(text: &[u8]) -> Result<TransientPublic, Refusal> {
     if text.len() != KEY_TEXT {
         return Err(Refusal::LoginInvalid);
     }
-    let raw = URL_SAFE.decode_to_vec(text).map_err(|_| Refusal::LoginInvalid)?;
+    let raw = URL_SAFE
+        .decode_to_vec(text)
+        .map_err(|_| Refusal::LoginInvalid)?;
     raw.try_into().map_err(|_| Refusal::LoginInvalid)
 }
 

@@ -17,7 +17,6 @@ use crate::{
 #[derive(Debug)]
 pub struct Session {
     key: FernetKey,
-    floor: Dialect,
     speaks: Speaks,
 }
 
@@ -65,11 +64,17 @@ pub struct Rejected {
 
 impl Rejected {
     fn mild(refusal: Refusal) -> Self {
-        Self { refusal, ends_session: false }
+        Self {
+            refusal,
+            ends_session: false,
+        }
     }
 
     fn fatal(refusal: Refusal) -> Self {
-        Self { refusal, ends_session: true }
+        Self {
+            refusal,
+            ends_session: true,
+        }
     }
 }
 
@@ -85,17 +90,23 @@ impl Answer {
     pub fn sealer(self, status: u16) -> Sealer {
         match self.request {
             None => Sealer::v0_3(self.key, Lineation::After),
-            Some(request) => {
-                Sealer::v0_6(self.key, Lineation::After, request, format!("{status:03}").as_bytes())
-            }
+            Some(request) => Sealer::v0_6(
+                self.key,
+                Lineation::After,
+                request,
+                format!("{status:03}").as_bytes(),
+            ),
         }
     }
 }
 
 impl Session {
-    /// A session that was just logged in to, which may speak no dialect below `floor`.
-    pub fn new(key: FernetKey, floor: Dialect) -> Self {
-        Self { key, floor, speaks: Speaks::Undecided }
+    /// A session that was just logged in to.
+    pub fn new(key: FernetKey) -> Self {
+        Self {
+            key,
+            speaks: Speaks::Undecided,
+        }
     }
 
     /// The dialect that it speaks, once a request has settled it.
@@ -108,15 +119,15 @@ impl Session {
     }
 
     /// Opens a request at `now` (seconds since 1970): proves its first token and its place among the
-    /// session's requests.
+    /// session's requests. A session that speaks nothing yet will speak nothing below `floor`.
     ///
     /// # Errors
     /// What is wrong with it, and whether the session ends by it.
-    pub fn begin(&mut self, head: Head<'_>, now: u64) -> Result<Begun, Rejected> {
+    pub fn begin(&mut self, head: Head<'_>, floor: Dialect, now: u64) -> Result<Begun, Rejected> {
         let path = hash_path(head.path);
         let first = head.first.map(|line| self.key.open(line));
         if let Speaks::Undecided = self.speaks {
-            self.settle(&path, &first, head.argument)?;
+            self.settle(&path, &first, head.argument, floor)?;
         }
         match &mut self.speaks {
             Speaks::V0_6(requests) => {
@@ -124,7 +135,10 @@ impl Session {
                 Ok(begun_v0_6(&self.key, number, frame, head.argument))
             }
             Speaks::V0_3(arguments) => {
-                let argument = head.argument.map(|token| arguments.admit(&self.key, token)).transpose();
+                let argument = head
+                    .argument
+                    .map(|token| arguments.admit(&self.key, token))
+                    .transpose();
                 let argument = argument.map_err(Rejected::mild)?;
                 let first = first.transpose().map_err(Rejected::mild)?;
                 arguments.observe(first.as_ref().map_or(0, |opened| opened.at));
@@ -148,16 +162,19 @@ impl Session {
         path: &PathHash,
         first: &Option<Result<Opened, Refusal>>,
         argument: Option<&str>,
+        floor: Dialect,
     ) -> Result<(), Rejected> {
         let proved = first.as_ref().and_then(|first| first.as_ref().ok());
-        if proved.is_some_and(|opened| Frame::parse(&opened.plain).is_ok_and(|frame| frame.names(path))) {
+        if proved
+            .is_some_and(|opened| Frame::parse(&opened.plain).is_ok_and(|frame| frame.names(path)))
+        {
             self.speaks = Speaks::V0_6(Requests::default());
             return Ok(());
         }
         if first.is_none() && argument.is_none() {
             return Ok(());
         }
-        if self.floor > Dialect::V0_3 {
+        if floor > Dialect::V0_3 {
             // What is no good request of 0.6 is a wrong first token of it.
             let refusal = match first {
                 None => Refusal::BelowFloor,
@@ -168,7 +185,9 @@ impl Session {
         }
         if proved.is_none() {
             // Nothing is settled by what nobody sealed.
-            let body = first.as_ref().and_then(|first| first.as_ref().err().copied());
+            let body = first
+                .as_ref()
+                .and_then(|first| first.as_ref().err().copied());
             match argument {
                 Some(token) => drop(self.key.open(token.as_bytes()).map_err(Rejected::mild)?),
                 None => return Err(Rejected::mild(body.unwrap_or(Refusal::BodyMissing))),
@@ -179,23 +198,39 @@ impl Session {
     }
 }
 
-fn begun_v0_3(key: &FernetKey, dialect: Option<Dialect>, argument: Option<Bytes>, first: Option<Opened>) -> Begun {
+fn begun_v0_3(
+    key: &FernetKey,
+    dialect: Option<Dialect>,
+    argument: Option<Bytes>,
+    first: Option<Opened>,
+) -> Begun {
     Begun {
         dialect,
         argument: argument.map(Ok),
         data: first.map(|opened| opened.plain).unwrap_or_default(),
         body: Opener::v0_3(key.clone()),
-        answer: Answer { key: key.clone(), request: None },
+        answer: Answer {
+            key: key.clone(),
+            request: None,
+        },
     }
 }
 
-fn begun_v0_6(key: &FernetKey, number: RequestNumber, frame: Frame, argument: Option<&str>) -> Begun {
+fn begun_v0_6(
+    key: &FernetKey,
+    number: RequestNumber,
+    frame: Frame,
+    argument: Option<&str>,
+) -> Begun {
     Begun {
         dialect: Some(Dialect::V0_6),
         argument: argument.map(|token| key.open(token.as_bytes()).map(|opened| opened.plain)),
         data: frame.data,
         body: Opener::rest_of_v0_6(key.clone(), number, frame.end),
-        answer: Answer { key: key.clone(), request: Some(number) },
+        answer: Answer {
+            key: key.clone(),
+            request: Some(number),
+        },
     }
 }
 
@@ -273,7 +308,11 @@ impl Requests {
         if !self.in_step(number, opened.at, now) {
             return Err(Refusal::RequestOutOfStep);
         }
-        self.last = Some(Last { number, came: now, sealed: opened.at });
+        self.last = Some(Last {
+            number,
+            came: now,
+            sealed: opened.at,
+        });
         Ok((number, frame))
     }
 
@@ -281,7 +320,9 @@ impl Requests {
     /// newer token too: a client whose clock is ahead makes tokens that outlive the silence, and the last
     /// request could be played again.
     fn in_step(&self, number: RequestNumber, sealed: u64, now: u64) -> bool {
-        let Some(last) = &self.last else { return number == RequestNumber::FIRST };
+        let Some(last) = &self.last else {
+            return number == RequestNumber::FIRST;
+        };
         let silent = now.saturating_sub(last.came) > limits::STEP_SILENCE;
         last.number.next() == Some(number) || (silent && sealed > last.sealed)
     }

@@ -65,7 +65,14 @@ impl Frame {
 pub(crate) fn write(begin: bool, end: bool, request: u16, token: u16) -> [u8; LENGTH] {
     let [r0, r1] = request.to_be_bytes();
     let [t0, t1] = token.to_be_bytes();
-    [if begin { b'B' } else { b'.' }, if end { b'E' } else { b'.' }, r0, r1, t0, t1]
+    [
+        if begin { b'B' } else { b'.' },
+        if end { b'E' } else { b'.' },
+        r0,
+        r1,
+        t0,
+        t1,
+    ]
 }
 
 fn mark(byte: u8, set: u8) -> Result<bool, Refusal> {

@@ -31,7 +31,10 @@ impl RequestNumber {
     }
 
     pub(crate) fn parse(number: i16) -> Option<Self> {
-        u16::try_from(number).ok().filter(|&number| number > 0).map(Self)
+        u16::try_from(number)
+            .ok()
+            .filter(|&number| number > 0)
+            .map(Self)
     }
 }
 

@@ -38,19 +38,38 @@ struct Place {
 impl Opener {
     /// A body of dialect 0.3.
     pub fn v0_3(key: FernetKey) -> Self {
-        Self { key, form: Form::Plain { newest: 0 } }
+        Self {
+            key,
+            form: Form::Plain { newest: 0 },
+        }
     }
 
     /// The answer of dialect 0.6 to `request`, whose HTTP status is `status`.
     pub fn answer_v0_6(key: FernetKey, request: RequestNumber, status: u16) -> Self {
-        let place = Place { request, next: 0, ended: false, status: Some(status) };
-        Self { key, form: Form::Numbered(place) }
+        let place = Place {
+            request,
+            next: 0,
+            ended: false,
+            status: Some(status),
+        };
+        Self {
+            key,
+            form: Form::Numbered(place),
+        }
     }
 
     /// A request of dialect 0.6 whose first token was taken; `ended` says that this was all of it.
     pub(crate) fn rest_of_v0_6(key: FernetKey, request: RequestNumber, ended: bool) -> Self {
-        let place = Place { request, next: 1, ended, status: None };
-        Self { key, form: Form::Numbered(place) }
+        let place = Place {
+            request,
+            next: 1,
+            ended,
+            status: None,
+        };
+        Self {
+            key,
+            form: Form::Numbered(place),
+        }
     }
 
     /// Opens one line and gives its data.
@@ -90,7 +109,9 @@ impl Place {
         if frame.begin != (self.next == 0) {
             return Err(Refusal::BeginMisplaced);
         }
-        if i32::from(frame.token) != self.next || RequestNumber::parse(frame.request) != Some(self.request) {
+        if i32::from(frame.token) != self.next
+            || RequestNumber::parse(frame.request) != Some(self.request)
+        {
             return Err(Refusal::TokenOutOfStep);
         }
         if let Some(status) = self.status.take() {
@@ -103,5 +124,9 @@ impl Place {
 }
 
 fn check_status(digits: &[u8], status: u16) -> Result<(), Refusal> {
-    if digits == format!("{status:03}").as_bytes() { Ok(()) } else { Err(Refusal::StatusMismatch) }
+    if digits == format!("{status:03}").as_bytes() {
+        Ok(())
+    } else {
+        Err(Refusal::StatusMismatch)
+    }
 }

@@ -39,14 +39,32 @@ struct Numbers {
 impl Sealer {
     /// A body of dialect 0.3.
     pub fn v0_3(key: FernetKey, lineation: Lineation) -> Self {
-        Self { key, lineation, numbers: None, made: 0 }
+        Self {
+            key,
+            lineation,
+            numbers: None,
+            made: 0,
+        }
     }
 
     /// A body of dialect 0.6, of or to request `request`; `prefix` is the hash of the path in a request, the
     /// three digits of the status in an answer.
-    pub fn v0_6(key: FernetKey, lineation: Lineation, request: RequestNumber, prefix: &[u8]) -> Self {
-        let numbers = Some(Numbers { request, prefix: prefix.to_vec() });
-        Self { key, lineation, numbers, made: 0 }
+    pub fn v0_6(
+        key: FernetKey,
+        lineation: Lineation,
+        request: RequestNumber,
+        prefix: &[u8],
+    ) -> Self {
+        let numbers = Some(Numbers {
+            request,
+            prefix: prefix.to_vec(),
+        });
+        Self {
+            key,
+            lineation,
+            numbers,
+            made: 0,
+        }
     }
 
     /// Appends a token that holds `data` to `out`. No more follow it until it is full: at most
@@ -68,8 +86,13 @@ impl Sealer {
     /// # Errors
     /// [`Refusal::RandomMissing`].
     pub fn finish(mut self, now: u64, out: &mut Sealed) -> Result<(), Refusal> {
-        let silent = self.numbers.is_none() && (self.made > 0 || self.lineation == Lineation::Between);
-        if silent { Ok(()) } else { self.token(true, &[], now, out) }
+        let silent =
+            self.numbers.is_none() && (self.made > 0 || self.lineation == Lineation::Between);
+        if silent {
+            Ok(())
+        } else {
+            self.token(true, &[], now, out)
+        }
     }
 
     /// Appends a whole body of one token.
@@ -123,7 +146,9 @@ impl Sealer {
     }
 
     fn head(&self, end: bool) -> Result<Vec<u8>, Refusal> {
-        let Some(numbers) = &self.numbers else { return Ok(Vec::new()) };
+        let Some(numbers) = &self.numbers else {
+            return Ok(Vec::new());
+        };
         let number = u16::try_from(self.made).map_err(|_| Refusal::NumbersExhausted)?;
         let begin = number == 0;
         let mut head = frame::write(begin, end, numbers.request.value(), number).to_vec();

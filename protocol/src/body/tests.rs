@@ -47,10 +47,14 @@ fn open(body: &[Bytes], number: RequestNumber, status: u16) -> Result<Vec<u8>, R
 
 #[test]
 fn an_answer_of_any_number_of_tokens_opens_to_its_data() {
-    for pieces in [&[][..], &[b"one"], &[b"one", b"two", b""]] {
+    let bodies: [&[&[u8]]; 3] = [&[], &[b"one"], &[b"one", b"two", b""]];
+    for pieces in bodies {
         let body = lines(&answer(pieces));
         assert_eq!(body.len(), pieces.len() + 1);
-        assert_eq!(open(&body, RequestNumber::FIRST, 200).unwrap(), pieces.concat());
+        assert_eq!(
+            open(&body, RequestNumber::FIRST, 200).unwrap(),
+            pieces.concat()
+        );
     }
 }
 
@@ -68,8 +72,14 @@ fn an_answer_that_was_cut_reordered_doubled_or_moved_is_refused() {
     assert_eq!(refused(&[&second, &first, &end]), Refusal::BeginMisplaced);
     assert_eq!(refused(&[&first, &first]), Refusal::BeginMisplaced);
     assert_eq!(refused(&[&first, &second, &end, &end]), Refusal::AfterEnd);
-    assert_eq!(open(&body, RequestNumber::FIRST.next().unwrap(), 200), Err(Refusal::TokenOutOfStep));
-    assert_eq!(open(&body, RequestNumber::FIRST, 500), Err(Refusal::StatusMismatch));
+    assert_eq!(
+        open(&body, RequestNumber::FIRST.next().unwrap(), 200),
+        Err(Refusal::TokenOutOfStep)
+    );
+    assert_eq!(
+        open(&body, RequestNumber::FIRST, 500),
+        Err(Refusal::StatusMismatch)
+    );
 }
 
 #[test]
@@ -80,11 +90,18 @@ fn a_stream_stops_at_the_last_number_and_never_wraps() {
         out.text.clear();
         sealer.seal(b"x", NOW, &mut out).unwrap();
     }
-    assert_eq!(sealer.seal(b"x", NOW, &mut out), Err(Refusal::NumbersExhausted));
+    assert_eq!(
+        sealer.seal(b"x", NOW, &mut out),
+        Err(Refusal::NumbersExhausted)
+    );
     out.text.clear();
     sealer.finish(NOW, &mut out).unwrap();
     let end = Frame::parse(&key().open(out.text.trim_ascii_end()).unwrap().plain).unwrap();
-    assert_eq!((end.end, end.token), (true, i16::MAX), "the end has a number of its own");
+    assert_eq!(
+        (end.end, end.token),
+        (true, i16::MAX),
+        "the end has a number of its own"
+    );
 }
 
 #[test]
@@ -109,7 +126,9 @@ fn a_request_has_no_line_end_after_its_last_token() {
 #[test]
 fn an_empty_answer_of_0_3_is_one_empty_token() {
     let mut out = Sealed::default();
-    Sealer::v0_3(key(), Lineation::After).finish(NOW, &mut out).unwrap();
+    Sealer::v0_3(key(), Lineation::After)
+        .finish(NOW, &mut out)
+        .unwrap();
     let mut opener = Opener::v0_3(key());
     assert_eq!(opener.open(&lines(&out.text)[0]).unwrap(), "");
     assert_eq!(opener.finish(), Ok(NOW));
@@ -123,5 +142,8 @@ fn a_token_of_the_largest_data_opens_and_one_byte_more_is_not_sealed() {
     sealer.seal(&data, NOW, &mut out).unwrap();
     let mut opener = Opener::answer_v0_6(key(), RequestNumber::FIRST, 200);
     assert_eq!(opener.open(&lines(&out.text)[0]).unwrap(), data);
-    assert_eq!(sealer.seal(&[&data[..], b"x"].concat(), NOW, &mut out), Err(Refusal::TokenTooLarge));
+    assert_eq!(
+        sealer.seal(&[&data[..], b"x"].concat(), NOW, &mut out),
+        Err(Refusal::TokenTooLarge)
+    );
 }

@@ -7,8 +7,17 @@ fn key() -> FernetKey {
     FernetKey::from_bytes(&[7; 32])
 }
 
-fn session(floor: Dialect) -> Session {
-    Session::new(key(), floor)
+/// A session, and the floor that it is held to.
+struct Floored(Session, Dialect);
+
+fn session(floor: Dialect) -> Floored {
+    Floored(Session::new(key()), floor)
+}
+
+impl Floored {
+    fn begin(&mut self, head: Head<'_>, now: u64) -> Result<Begun, Rejected> {
+        self.0.begin(head, self.1, now)
+    }
 }
 
 fn token(data: &[u8], at: u64) -> String {
@@ -27,24 +36,47 @@ fn body(path: &str, number: i16, at: u64) -> Vec<u8> {
     token(&plain, at).into_bytes()
 }
 
-fn idt(session: &mut Session, number: i16, at: u64, now: u64) -> Result<Begun, Rejected> {
+fn idt(session: &mut Floored, number: i16, at: u64, now: u64) -> Result<Begun, Rejected> {
     let body = body("/idt", number, at);
-    session.begin(Head { path: "/idt", argument: None, first: Some(&body) }, now)
+    session.begin(
+        Head {
+            path: "/idt",
+            argument: None,
+            first: Some(&body),
+        },
+        now,
+    )
 }
 
-fn cmd(session: &mut Session, argument: &str) -> Result<Begun, Rejected> {
+fn cmd(session: &mut Floored, argument: &str) -> Result<Begun, Rejected> {
     let path = format!("/cmd/{argument}");
-    session.begin(Head { path: &path, argument: Some(argument), first: None }, NOW)
+    session.begin(
+        Head {
+            path: &path,
+            argument: Some(argument),
+            first: None,
+        },
+        NOW,
+    )
 }
 
 #[test]
 fn the_first_proved_token_settles_the_dialect_for_good() {
     let mut new = session(Dialect::V0_3);
-    assert_eq!(idt(&mut new, 1, NOW, NOW).unwrap().dialect, Some(Dialect::V0_6));
-    assert_eq!(cmd(&mut new, &token(b"ls", NOW)).unwrap_err(), Rejected::fatal(Refusal::BodyMissing));
+    assert_eq!(
+        idt(&mut new, 1, NOW, NOW).unwrap().dialect,
+        Some(Dialect::V0_6)
+    );
+    assert_eq!(
+        cmd(&mut new, &token(b"ls", NOW)).unwrap_err(),
+        Rejected::fatal(Refusal::BodyMissing)
+    );
 
     let mut old = session(Dialect::V0_3);
-    assert_eq!(cmd(&mut old, &token(b"ls", NOW)).unwrap().dialect, Some(Dialect::V0_3));
+    assert_eq!(
+        cmd(&mut old, &token(b"ls", NOW)).unwrap().dialect,
+        Some(Dialect::V0_3)
+    );
     let frame = idt(&mut old, 1, NOW, NOW).unwrap();
     assert_eq!(frame.dialect, Some(Dialect::V0_3), "its frame is data now");
 }
@@ -53,19 +85,38 @@ fn the_first_proved_token_settles_the_dialect_for_good() {
 fn requests_without_a_token_settle_nothing() {
     let mut session = session(Dialect::V0_6);
     for path in ["/info", "/idt", "/edt"] {
-        let begun = session.begin(Head { path, argument: None, first: None }, NOW).unwrap();
+        let begun = session
+            .begin(
+                Head {
+                    path,
+                    argument: None,
+                    first: None,
+                },
+                NOW,
+            )
+            .unwrap();
         assert_eq!(begun.dialect, None);
     }
-    assert_eq!(session.dialect(), None);
+    assert_eq!(session.0.dialect(), None);
 }
 
 #[test]
 fn what_nobody_sealed_settles_nothing() {
     let mut session = session(Dialect::V0_3);
-    assert_eq!(cmd(&mut session, "gAAAAA").unwrap_err(), Rejected::mild(Refusal::TokenMalformed));
-    let forged = session.begin(Head { path: "/idt", argument: None, first: Some(b"!!!!") }, NOW);
+    assert_eq!(
+        cmd(&mut session, "gAAAAA").unwrap_err(),
+        Rejected::mild(Refusal::TokenMalformed)
+    );
+    let forged = session.begin(
+        Head {
+            path: "/idt",
+            argument: None,
+            first: Some(b"!!!!"),
+        },
+        NOW,
+    );
     assert_eq!(forged.unwrap_err(), Rejected::mild(Refusal::TokenMalformed));
-    assert_eq!(session.dialect(), None);
+    assert_eq!(session.0.dialect(), None);
 }
 
 #[test]
@@ -80,7 +131,10 @@ fn an_argument_of_0_3_serves_once_however_it_is_spelt() {
     let mut session = session(Dialect::V0_3);
     let argument = token(b"ls", NOW);
     assert!(cmd(&mut session, &argument).is_ok());
-    assert_eq!(cmd(&mut session, &argument).unwrap_err(), Rejected::mild(Refusal::ArgumentReplayed));
+    assert_eq!(
+        cmd(&mut session, &argument).unwrap_err(),
+        Rejected::mild(Refusal::ArgumentReplayed)
+    );
     assert!(cmd(&mut session, argument.trim_end_matches('=')).is_err());
 }
 
@@ -91,7 +145,7 @@ fn an_argument_of_0_3_goes_stale_by_the_sessions_own_tokens() {
     cmd(&mut session, &token(b"60 s old", NOW - 60)).unwrap();
     let refused = cmd(&mut session, &token(b"61 s old", NOW - 61)).unwrap_err();
     assert_eq!(refused, Rejected::mild(Refusal::ArgumentStale));
-    session.observe(NOW + 10);
+    session.0.observe(NOW + 10);
     assert!(cmd(&mut session, &token(b"60 s old, later", NOW - 60)).is_err());
 }
 
@@ -99,10 +153,15 @@ fn an_argument_of_0_3_goes_stale_by_the_sessions_own_tokens() {
 fn the_memory_of_arguments_has_a_ceiling_and_forgets_what_is_stale() {
     let mut arguments = Arguments::default();
     for i in 0..limits::ARGUMENTS {
-        arguments.used.insert(std::array::from_fn(|j| (i >> (8 * (j % 4))) as u8), NOW);
+        arguments
+            .used
+            .insert(std::array::from_fn(|j| (i >> (8 * (j % 4))) as u8), NOW);
     }
     arguments.observe(NOW);
-    assert_eq!(arguments.admit(&key(), &token(b"x", NOW)).unwrap_err(), Refusal::ArgumentsExhausted);
+    assert_eq!(
+        arguments.admit(&key(), &token(b"x", NOW)).unwrap_err(),
+        Refusal::ArgumentsExhausted
+    );
     assert!(arguments.admit(&key(), &token(b"x", NOW + 61)).is_ok());
     assert_eq!(arguments.used.len(), 1);
 }
@@ -111,14 +170,21 @@ fn the_memory_of_arguments_has_a_ceiling_and_forgets_what_is_stale() {
 fn numbers_of_0_6_count_from_1_by_1() {
     let mut new = session(Dialect::V0_3);
     let refused = idt(&mut new, 2, NOW, NOW).unwrap_err();
-    assert_eq!(refused, Rejected::fatal(Refusal::RequestOutOfStep), "a first number other than 1");
+    assert_eq!(
+        refused,
+        Rejected::fatal(Refusal::RequestOutOfStep),
+        "a first number other than 1"
+    );
 
     let mut new = session(Dialect::V0_3);
     for number in 1..=3 {
         idt(&mut new, number, NOW, NOW).unwrap();
     }
     for number in [3, 5, 0, -1] {
-        assert_eq!(idt(&mut new, number, NOW, NOW).unwrap_err().refusal, Refusal::RequestOutOfStep);
+        assert_eq!(
+            idt(&mut new, number, NOW, NOW).unwrap_err().refusal,
+            Refusal::RequestOutOfStep
+        );
     }
 }
 
@@ -135,12 +201,19 @@ fn silence_lets_no_request_of_a_fast_clock_be_played_again() {
     let mut session = session(Dialect::V0_6);
     let ahead = NOW + 50;
     idt(&mut session, 1, ahead, NOW).unwrap();
-    assert_eq!(idt(&mut session, 1, ahead, NOW + 30).unwrap_err().refusal, Refusal::RequestOutOfStep);
+    assert_eq!(
+        idt(&mut session, 1, ahead, NOW + 30).unwrap_err().refusal,
+        Refusal::RequestOutOfStep
+    );
 }
 
 #[test]
 fn the_age_of_a_first_token_of_0_6_is_bounded_both_ways() {
-    let verdict = |at| idt(&mut session(Dialect::V0_6), 1, at, NOW).map(|_| ()).map_err(|r| r.refusal);
+    let verdict = |at| {
+        idt(&mut session(Dialect::V0_6), 1, at, NOW)
+            .map(|_| ())
+            .map_err(|r| r.refusal)
+    };
     assert_eq!(verdict(NOW - 10), Ok(()));
     assert_eq!(verdict(NOW - 11), Err(Refusal::TokenStale));
     assert_eq!(verdict(NOW + 60), Ok(()));
@@ -154,6 +227,13 @@ fn a_false_argument_of_0_6_leaves_the_request_answerable() {
     let mut session = session(Dialect::V0_6);
     let path = "/cmd/false";
     let body = body(path, 1, NOW);
-    let head = Head { path, argument: Some("false"), first: Some(&body) };
-    assert_eq!(session.begin(head, NOW).unwrap().argument, Some(Err(Refusal::TokenMalformed)));
+    let head = Head {
+        path,
+        argument: Some("false"),
+        first: Some(&body),
+    };
+    assert_eq!(
+        session.begin(head, NOW).unwrap().argument,
+        Some(Err(Refusal::TokenMalformed))
+    );
 }
