@@ -7,4 +7,4 @@ mod report;
 
 pub use generate::{Kind, parse};
 pub use password::{PasswordError, read_new_password, read_password};
-pub use report::{fail, print, report};
+pub use report::{fail, print, printable, reason, report};

@@ -36,7 +36,7 @@ impl Display for PasswordError {
             Self::TooLong => write!(f, "the password is too long (at most {MAX_BYTES} bytes)"),
             Self::NotText => f.write_str("the password is not UTF-8 text"),
             Self::BrokenOff => f.write_str("no password was given"),
-            Self::Io(error) => write!(f, "cannot read the password: {error}"),
+            Self::Io(error) => write!(f, "cannot read the password: {}", crate::reason(error)),
         }
     }
 }

@@ -29,6 +29,16 @@ pub fn print(text: impl AsRef<[u8]>) -> io::Result<()> {
     forgive_leaving(out.write_all(text.as_ref()).and_then(|()| out.flush()))
 }
 
+/// What an error of the system means, in the words that messages use: lower case, no number.
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    let first: Option<String> = letters.next().map(|first| first.to_lowercase().collect());
+    first.unwrap_or_default() + letters.as_str()
+}
+
 /// Prints `text` as all that `program` had to do.
 pub(crate) fn printed(program: &str, text: &[u8]) -> ExitCode {
     match print(text) {
@@ -47,7 +57,9 @@ fn forgive_leaving(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn printable(message: &str) -> String {
+/// The message with its control characters shown as escapes, save for line ends and tabs.
+#[must_use]
+pub fn printable(message: &str) -> String {
     let mut shown = String::with_capacity(message.len());
     for c in message.chars() {
         match c.is_control() && c != '\n' && c != '\t' {
@@ -72,6 +84,13 @@ mod tests {
     fn a_reader_that_left_is_no_error_and_a_full_disk_is() {
         assert!(forgive_leaving(Err(ErrorKind::BrokenPipe.into())).is_ok());
         assert!(forgive_leaving(Err(ErrorKind::StorageFull.into())).is_err());
+    }
+
+    #[test]
+    fn a_reason_is_lower_case_and_has_no_number() {
+        let error = io::Error::from_raw_os_error(13);
+        assert_eq!(reason(&error), "permission denied");
+        assert_eq!(reason(&io::Error::other("")), "");
     }
 
     #[test]

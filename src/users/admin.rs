@@ -1,0 +1,183 @@
+//! What an administrator does with a user database: add, replace, remove, list, set floors.
+//! A running server sees each change at its next lookup.
+
+use remo_protocol::dialect::Dialect;
+use remo_protocol::keys::{KeyError, UserKey};
+use remo_protocol::name::UserName;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::sqlite::{put_floor, read_key};
+use super::{SqliteUserService, UsersError};
+
+/// In which form a key is stored: each version of the Python server reads its own only, this server
+/// both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoredForm {
+    /// URL-safe base64 of the 57 raw bytes, which RSA keys do not have.
+    V0_3,
+    /// PEM text.
+    #[default]
+    V0_6,
+}
+
+/// A row of the list of users.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The name as it is stored, which need not be a proper [`UserName`].
+    pub name: String,
+    /// The key, or why it cannot be read.
+    pub key: Result<UserKey, KeyError>,
+    /// The user's own floor.
+    pub floor: Option<Dialect>,
+}
+
+impl SqliteUserService {
+    /// Adds a user, whose own floor is `floor`. One left behind by an earlier user of the name does not
+    /// count.
+    ///
+    /// # Errors
+    /// [`UsersError::Taken`], [`UsersError::NoForm`], or what SQLite says.
+    pub fn add(
+        &self,
+        name: &UserName,
+        key: &UserKey,
+        form: StoredForm,
+        floor: Option<Dialect>,
+    ) -> Result<(), UsersError> {
+        let stored = stored(key, form)?;
+        self.change(|change| {
+            if exists(change, name.as_str())? {
+                return Ok(Err(taken(name.as_str())));
+            }
+            forget_floor(change, name.as_str())?;
+            change.execute(
+                "INSERT INTO users (user, pub) VALUES (?1, ?2)",
+                (name.as_str(), stored.as_bytes()),
+            )?;
+            match floor {
+                Some(floor) => put_floor(change, name.as_str(), floor).map(Ok),
+                None => Ok(Ok(())),
+            }
+        })
+    }
+
+    /// Gives a user another key, and leaves the floor as it is.
+    ///
+    /// # Errors
+    /// [`UsersError::Unknown`], [`UsersError::NoForm`], or what SQLite says.
+    pub fn replace(&self, name: &str, key: &UserKey, form: StoredForm) -> Result<(), UsersError> {
+        let stored = stored(key, form)?;
+        self.change(|change| {
+            let changed = change.execute(
+                "UPDATE users SET pub = ?2 WHERE user = ?1",
+                (name, stored.as_bytes()),
+            )?;
+            Ok(found(changed, name))
+        })
+    }
+
+    /// Removes a user, and the floor.
+    ///
+    /// # Errors
+    /// [`UsersError::Unknown`], or what SQLite says.
+    pub fn remove(&self, name: &str) -> Result<(), UsersError> {
+        self.change(|change| {
+            forget_floor(change, name)?;
+            Ok(found(
+                change.execute("DELETE FROM users WHERE user = ?1", (name,))?,
+                name,
+            ))
+        })
+    }
+
+    /// Sets the oldest dialect that a user may speak, or leaves it to the server. Unlike the server,
+    /// an administrator may lower it.
+    ///
+    /// # Errors
+    /// [`UsersError::Unknown`], or what SQLite says.
+    pub fn set_floor(&self, name: &str, floor: Option<Dialect>) -> Result<(), UsersError> {
+        self.change(|change| {
+            if !exists(change, name)? {
+                return Ok(found(0, name));
+            }
+            match floor {
+                Some(floor) => put_floor(change, name, floor)?,
+                None => forget_floor(change, name)?,
+            }
+            Ok(Ok(()))
+        })
+    }
+
+    /// All users, by name.
+    ///
+    /// # Errors
+    /// What SQLite says, and a floor that this version does not know.
+    pub fn list(&self) -> Result<Vec<Entry>, UsersError> {
+        self.with(|connection| {
+            let keys = keys(connection).map_err(|error| self.wrong(error))?;
+            keys.into_iter()
+                .map(|(name, key)| {
+                    let floor = self.floor(connection, &name)?;
+                    Ok(Entry { name, key, floor })
+                })
+                .collect()
+        })
+    }
+
+    /// Makes one change: all of it or, on any error, nothing.
+    fn change(
+        &self,
+        act: impl FnOnce(&Transaction<'_>) -> Result<Result<(), UsersError>, rusqlite::Error>,
+    ) -> Result<(), UsersError> {
+        self.with(|connection| {
+            let change = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+            let change = change.map_err(|error| self.wrong(error))?;
+            act(&change).map_err(|error| self.wrong(error))??;
+            change.commit().map_err(|error| self.wrong(error))
+        })
+    }
+}
+
+fn keys(
+    connection: &Connection,
+) -> Result<Vec<(String, Result<UserKey, KeyError>)>, rusqlite::Error> {
+    connection
+        .prepare("SELECT CAST(user AS TEXT), pub FROM users WHERE user IS NOT NULL ORDER BY user")?
+        .query_map((), |row| Ok((row.get(0)?, read_key(row.get_ref(1)?))))?
+        .collect()
+}
+
+fn stored(key: &UserKey, form: StoredForm) -> Result<String, UsersError> {
+    match form {
+        StoredForm::V0_3 => key.to_stored_0_3().ok_or(UsersError::NoForm),
+        StoredForm::V0_6 => Ok(key.to_pem()),
+    }
+}
+
+fn exists(connection: &Connection, name: &str) -> Result<bool, rusqlite::Error> {
+    connection
+        .prepare("SELECT 1 FROM users WHERE user = ?1")?
+        .exists((name,))
+}
+
+fn forget_floor(connection: &Connection, name: &str) -> Result<(), rusqlite::Error> {
+    if connection.table_exists(None, "remo_floors")? {
+        connection.execute("DELETE FROM remo_floors WHERE user = ?1", (name,))?;
+    }
+    Ok(())
+}
+
+fn found(changed: usize, name: &str) -> Result<(), UsersError> {
+    match changed {
+        0 => Err(UsersError::Unknown {
+            name: name.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn taken(name: &str) -> UsersError {
+    UsersError::Taken {
+        name: name.to_owned(),
+    }
+}
