@@ -1,0 +1,105 @@
+//! The command line of `remo`. Help, man page and completions are made from it.
+//! What the arguments lead to is not here.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use remo_client::encoding::Encoding;
+use remo_protocol::dialect::Dialect;
+use remo_protocol::name::UserName;
+
+/// The client of remo-serv: commands and files on machines that can be reached by nothing but HTTP
+#[derive(Debug, Parser)]
+#[command(name = "remo", version, after_help = AFTER)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) subcommand: Subcommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
+    /// Run commands and copy files at a prompt, by -c, or from a script on standard input
+    #[command(after_help = AFTER_PROMPT, after_long_help = AFTER_PROMPT)]
+    Prompt(PromptArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PromptArgs {
+    /// The server: an http or https URL with its prefix, or a host
+    #[arg(value_name = "URL|HOST")]
+    pub(crate) target: String,
+
+    /// The port, where the server is named by its host [default: 80]
+    #[arg(value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+
+    /// The server's public key
+    #[arg(short, long, value_name = "FILE", default_value = "remo_serv.pem")]
+    pub(crate) server: PathBuf,
+
+    /// The name under which the server knows you [default: your name on this machine]
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) user: Option<UserName>,
+
+    /// Your private key [default: USER_key.pem]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// A file whose first line is the password of the key, where nobody can be asked for it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+
+    /// The encoding of output, and of what idata sends, named as in Python
+    #[arg(short, long, value_name = "NAME", default_value = "utf_8")]
+    pub(crate) encoding: Encoding,
+
+    /// The dialect to speak: 0.6, or 0.3 for servers of remo_serv 0.3 to 0.5
+    #[arg(long, value_name = "DIALECT", default_value = "0.6")]
+    pub(crate) dialect: Dialect,
+
+    /// The server is the Python remo_serv 0.6, whose answers do not mark their end: do not take that for an error, though a
+    /// cut can then not be noticed
+    #[arg(long)]
+    pub(crate) accept_cut_answers: bool,
+
+    /// Give up when the server is silent for so long [default: never]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) time_out: Option<u64>,
+
+    /// Run this command and leave; may be given several times
+    #[arg(short, value_name = "COMMAND")]
+    pub(crate) commands: Vec<String>,
+
+    /// Go on when a command of -c or of a script fails; the exit code is 1 all the same
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+
+    /// Tell of every request and how long it took, on standard error
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+const AFTER: &str = "\
+Example: remo prompt -u zoe -k zoe_key.pem http://example.org/remo -c 'exec uname -a'";
+
+const AFTER_PROMPT: &str = "\
+Commands:
+  get REMOTE [LOCAL]     fetch a file; LOCAL is by default the last part of REMOTE, in the current folder
+                         (Python's client writes to the same path as REMOTE)
+  put REMOTE [LOCAL]     store a file; the remote name comes first
+  exec COMMAND           run a command and show its output
+  iexec COMMAND          start an interactive command
+  idata TEXT             send it a line
+  iend                   end its input, show all it still says
+  set_encoding ENCODING, info, login, lcd FOLDER, lpwd, help [COMMAND], quit
+
+These dialects do not carry exit codes: exec succeeds when the server could run the command.
+Without -c and without a terminal, commands are read from standard input, one a line; lines that begin with # are
+skipped.
+
+Exit codes: 0 all commands succeeded, 1 one failed, 2 wrong usage; 128 and the number of the signal that ended remo.
+
+Environment: http_proxy, https_proxy, all_proxy and no_proxy, in capitals or not;
+http_proxy=http://USER:PASSWORD@HOST:PORT logs in to the proxy.
+
+Files: ~/.local/state/remo/history holds the lines typed, but not those of idata and those that begin with a space.";

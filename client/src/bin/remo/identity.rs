@@ -1,0 +1,120 @@
+//! The keys of a conversation, read from their files; the password of a private one, asked for or read.
+//! What PEM is, is the protocol's to know.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{IsTerminal, Read, stdin};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use remo_client::escape::escape;
+use remo_client::session::Identity;
+use remo_protocol::keys::{PrivateKey, PublicKey, is_encrypted};
+use remo_protocol::limits;
+use remo_protocol::name::UserName;
+use zeroize::Zeroizing;
+
+use crate::args::PromptArgs;
+
+/// Reads both keys; asks for a password where one is needed.
+pub(crate) fn read(args: &PromptArgs) -> Result<Identity, Box<dyn Error>> {
+    let user = user_name(args)?;
+    let key_file = args
+        .key
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("{user}_key.pem")));
+    let server = read_server(&args.server)?;
+    let key = Arc::new(read_key(&key_file, args.password_file.as_deref())?);
+    Ok(Identity { user, key, server })
+}
+
+fn user_name(args: &PromptArgs) -> Result<UserName, Box<dyn Error>> {
+    if let Some(user) = &args.user {
+        return Ok(user.clone());
+    }
+    let name = ["LOGNAME", "USER"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok());
+    let name = name.ok_or("nobody is logged in here (name yourself with --user)")?;
+    Ok(UserName::parse(&name)?)
+}
+
+fn read_server(path: &Path) -> Result<PublicKey, Box<dyn Error>> {
+    let pem = read_file(
+        path,
+        "server key",
+        "copy the server's remo_serv.pem here, or name it with --server",
+    )?;
+    PublicKey::from_pem(&pem).map_err(|error| unusable("server key", path, &error))
+}
+
+fn read_key(path: &Path, password_file: Option<&Path>) -> Result<PrivateKey, Box<dyn Error>> {
+    let pem = read_file(path, "key", "name it with --key; build-key-pair makes one")?;
+    let password = if is_encrypted(&pem) {
+        Some(password(path, password_file)?)
+    } else {
+        None
+    };
+    let password = password.as_deref().map(String::as_bytes);
+    PrivateKey::from_pem(&pem, password).map_err(|error| unusable("key", path, &error))
+}
+
+fn password(key: &Path, file: Option<&Path>) -> Result<Zeroizing<String>, Box<dyn Error>> {
+    if let Some(file) = file {
+        return first_line(
+            &read_file(file, "password file", "--password-file names it")?,
+            file,
+        );
+    }
+    let key = escape(&key.to_string_lossy());
+    if !stdin().is_terminal() {
+        return Err(format!("key '{key}' has a password, and there is no terminal to ask for it (give --password-file FILE)").into());
+    }
+    Ok(remo_cli::read_password(&format!("Password of {key}: "))?)
+}
+
+fn first_line(content: &[u8], file: &Path) -> Result<Zeroizing<String>, Box<dyn Error>> {
+    let text = std::str::from_utf8(content).map_err(|_| {
+        format!(
+            "password file '{}' is not UTF-8 text",
+            escape(&file.to_string_lossy())
+        )
+    })?;
+    Ok(Zeroizing::new(
+        text.lines().next().unwrap_or_default().to_owned(),
+    ))
+}
+
+/// The content of a small file, erased when dropped.
+fn read_file(path: &Path, what: &str, remedy: &str) -> Result<Zeroizing<Vec<u8>>, Box<dyn Error>> {
+    // Reserved at once: a buffer that grows leaves copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(limits::PEM + 1));
+    let read = File::open(path)
+        .and_then(|file| file.take(limits::PEM as u64 + 1).read_to_end(&mut content));
+    let shown = escape(&path.to_string_lossy());
+    read.map_err(|error| format!("cannot read {what} '{shown}': {} ({remedy})", plain(&error)))?;
+    if content.len() > limits::PEM {
+        return Err(format!(
+            "{what} '{shown}' is over {} bytes long ({remedy})",
+            limits::PEM
+        )
+        .into());
+    }
+    Ok(content)
+}
+
+fn unusable(what: &str, path: &Path, error: &dyn Error) -> Box<dyn Error> {
+    format!(
+        "cannot use {what} '{}': {error}",
+        escape(&path.to_string_lossy())
+    )
+    .into()
+}
+
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_lowercase()
+}

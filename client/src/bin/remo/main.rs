@@ -1,0 +1,105 @@
+//! `remo`, the client of remo-serv: arguments, signals and exit codes.
+//! What the commands do is in the library.
+
+mod args;
+mod batch;
+mod console;
+mod editor;
+mod identity;
+mod interactive;
+mod progress;
+mod signals;
+
+use std::io::{IsTerminal, stdin};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use remo_client::address::ServerAddress;
+use remo_client::prompt::Prompt;
+use remo_client::session::{Options, Session};
+use remo_client::transport::Transport;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::args::{Args, PromptArgs, Subcommand};
+use crate::console::Screen;
+
+/// The name under which everything is reported.
+pub(crate) const PROGRAM: &str = "remo";
+
+fn main() -> ExitCode {
+    let args: Args = match remo_cli::parse() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    let Subcommand::Prompt(args) = args.subcommand;
+    match prompt(&args) {
+        Ok(code) => code,
+        Err(error) => remo_cli::fail(PROGRAM, &error),
+    }
+}
+
+/// Everything that can fail before the first command.
+fn prompt(args: &PromptArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    log_to_stderr(args.verbose);
+    let address = match ServerAddress::parse(&args.target, args.port) {
+        Ok(address) => address,
+        Err(error) => return Ok(wrong_usage(&error)),
+    };
+    let Ok(commands) =
+        batch::parse_all(&args.commands).map_err(|wrong| remo_cli::report(PROGRAM, &wrong))
+    else {
+        return Ok(ExitCode::from(2));
+    };
+    let identity = identity::read(args)?;
+    let transport = Transport::new(address)?;
+    let session = Session::new(transport, identity, options(args));
+    let by_hand = args.commands.is_empty() && stdin().is_terminal();
+    let prompt = Prompt::new(session, args.encoding, Screen::new(by_hand, args.verbose));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let code = if by_hand {
+        interactive::run(&runtime, prompt)
+    } else {
+        runtime.block_on(batch::run(
+            prompt,
+            commands,
+            args.commands.is_empty(),
+            args.keep_going,
+        ))
+    };
+    // Half files are removed by the threads that write them.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    Ok(code)
+}
+
+fn wrong_usage(error: &dyn std::fmt::Display) -> ExitCode {
+    remo_cli::report(PROGRAM, error);
+    ExitCode::from(2)
+}
+
+fn options(args: &PromptArgs) -> Options {
+    Options {
+        dialect: args.dialect,
+        accept_cut_answers: args.accept_cut_answers,
+        time_out: args.time_out.map(Duration::from_secs),
+    }
+}
+
+/// Requests and timings, never a path, a key or a body.
+fn log_to_stderr(verbose: bool) {
+    if verbose {
+        let filter = Targets::new().with_target("remo_client", Level::DEBUG);
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .without_time()
+            .with_target(false);
+        let _ = tracing_subscriber::registry()
+            .with(lines.with_filter(filter))
+            .try_init();
+    }
+}

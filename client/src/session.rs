@@ -1,0 +1,390 @@
+//! A session with one server: its log-in, its verbs, and when it has to be begun anew.
+//! Not here: how an answer is read, which is `answer`, and files, which are `transfer`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use remo_protocol::body::{Lineation, RequestNumber, Sealer, hash_path};
+use remo_protocol::dialect::Dialect;
+use remo_protocol::fernet::{FernetKey, Sealed};
+use remo_protocol::keys::{PrivateKey, PublicKey};
+use remo_protocol::limits;
+use remo_protocol::login::ClientLogin;
+use remo_protocol::name::UserName;
+use reqwest::header::{HeaderValue, SET_COOKIE};
+use reqwest::{Body, Response};
+use tokio::time::timeout;
+
+use crate::answer::{Answer, Reading};
+use crate::error::{Error, innermost};
+use crate::transport::{Transport, location};
+use crate::upload::{Sending, Upload, now};
+
+/// Who we are, and whom we believe to be the server.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The name under which the server knows the key.
+    pub user: UserName,
+    /// The user's private key.
+    pub key: Arc<PrivateKey>,
+    /// The server's public key.
+    pub server: PublicKey,
+}
+
+/// How to speak.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The dialect of the session.
+    pub dialect: Dialect,
+    /// The server is the Python remo_serv 0.6, whose answers do not mark their end: a cut cannot be noticed.
+    pub accept_cut_answers: bool,
+    /// For how long the server may be silent while an answer is awaited; `None`: for ever.
+    pub time_out: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dialect: Dialect::V0_6,
+            accept_cut_answers: false,
+            time_out: None,
+        }
+    }
+}
+
+/// A session with one server. It logs in by itself before its first request, and again where that is due.
+#[derive(Debug)]
+pub struct Session {
+    transport: Transport,
+    identity: Identity,
+    options: Options,
+    home: Home,
+}
+
+/// What is between two requests.
+#[derive(Debug, Default)]
+pub(crate) struct Home {
+    pub(crate) live: Option<Live>,
+    /// An answer has ended without its mark.
+    pub(crate) unmarked: bool,
+}
+
+/// What a log-in has brought. A request of dialect 0.6 takes it along and its whole answer brings it back: when it is cut
+/// off on the way, nobody knows which number comes next, and the next request logs in anew.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    key: FernetKey,
+    cookie: HeaderValue,
+    /// The number of the next request (dialect 0.6); none is left after the last.
+    next: Option<RequestNumber>,
+}
+
+/// The verbs that a session has, by their place in the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    Put,
+    Cmd,
+    Icm,
+    Idt,
+    Edt,
+    Info,
+}
+
+impl Verb {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Put => "put",
+            Self::Cmd => "cmd",
+            Self::Icm => "icm",
+            Self::Idt => "idt",
+            Self::Edt => "edt",
+            Self::Info => "info",
+        }
+    }
+}
+
+impl Session {
+    /// A session over `transport`; nothing is sent yet.
+    #[must_use]
+    pub fn new(transport: Transport, identity: Identity, options: Options) -> Self {
+        Self {
+            transport,
+            identity,
+            options,
+            home: Home::default(),
+        }
+    }
+
+    /// Logs in anew. What an earlier session had running, the server ends when that one times out.
+    ///
+    /// # Errors
+    /// [`Error::LoginRefused`], [`Error::WrongServer`], [`Error::NoSession`], and those of the path.
+    pub async fn login(&mut self) -> Result<(), Error> {
+        self.home.live = None;
+        let live = timeout(LOGIN_TIME, self.authenticate()).await;
+        self.home.live = Some(live.map_err(|_| Error::Silent(LOGIN_TIME.as_secs()))??);
+        Ok(())
+    }
+
+    /// Whether the next request needs no log-in.
+    #[must_use]
+    pub fn is_logged_in(&self) -> bool {
+        self.home
+            .live
+            .as_ref()
+            .is_some_and(|live| live.next.is_some())
+    }
+
+    /// Whether an answer has ended without its mark, which [`Options::accept_cut_answers`] allows.
+    #[must_use]
+    pub fn saw_unmarked_end(&self) -> bool {
+        self.home.unmarked
+    }
+
+    /// Ends the session on the server.
+    ///
+    /// # Errors
+    /// Those of the path. Here the session has ended in any case.
+    pub async fn logout(&mut self) -> Result<(), Error> {
+        let Some(live) = self.home.live.take() else {
+            return Ok(());
+        };
+        let sent = self
+            .transport
+            .send("/auth", Some(&live.cookie), Some(Body::from("")));
+        let response = timeout(LOGOUT_TIME, sent)
+            .await
+            .map_err(|_| Error::Silent(LOGOUT_TIME.as_secs()))??;
+        match response.status().as_u16() {
+            200 => Ok(()),
+            status => Err(Error::unsealed(status, location(&response).as_deref())),
+        }
+    }
+
+    /// Runs a command line to its end and streams its output; `input` is its standard input.
+    ///
+    /// # Errors
+    /// See [`Error`]; so it is with all verbs.
+    pub async fn exec(&mut self, command: &str, input: Upload) -> Result<Answer<'_>, Error> {
+        self.request(Verb::Cmd, Some(command), input).await
+    }
+
+    /// Starts an interactive command; the answer is what it said in the first moment.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn iexec(&mut self, command: &str) -> Result<Answer<'_>, Error> {
+        self.request(Verb::Icm, Some(command), Upload::empty())
+            .await
+    }
+
+    /// Gives input to the interactive command; the answer is what it said in the moment after.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn idata(&mut self, data: impl Into<Vec<u8>>) -> Result<Answer<'_>, Error> {
+        self.request(Verb::Idt, None, Upload::bytes(data)).await
+    }
+
+    /// Ends the input of the interactive command and streams all that it still says.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn iend(&mut self) -> Result<Answer<'_>, Error> {
+        self.request(Verb::Edt, None, Upload::empty()).await
+    }
+
+    /// Asks the server who it is.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn info(&mut self) -> Result<String, Error> {
+        let answer = self.request(Verb::Info, None, Upload::empty()).await?;
+        let text = answer.collect(limits::ARGUMENT).await?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Sends one request. The answer that comes back is the server's, and its status is 200.
+    pub(crate) async fn request(
+        &mut self,
+        verb: Verb,
+        argument: Option<&str>,
+        upload: Upload,
+    ) -> Result<Answer<'_>, Error> {
+        if !self.is_logged_in() {
+            self.login().await?;
+        }
+        let (live, number) = self.take_live().ok_or(Error::SessionGone)?;
+        let path = path_of(&live.key, verb, argument)?;
+        let sealer = match number {
+            Some(number) => Sealer::v0_6(
+                live.key.clone(),
+                Lineation::Between,
+                number,
+                &hash_path(&path),
+            ),
+            None => Sealer::v0_3(live.key.clone(), Lineation::Between),
+        };
+        let sending = Sending::start(upload, sealer, number.is_none()).await?;
+        let begun = Instant::now();
+        let response = self.exchange(&path, &live.cookie, sending).await?;
+        let status = response.status().as_u16();
+        let milliseconds = begun.elapsed().as_millis();
+        tracing::debug!(
+            verb = verb.name(),
+            number = number.map(RequestNumber::value),
+            status,
+            milliseconds,
+            "answered"
+        );
+        let reading = Reading::new(response, live.key.clone(), number, self.options);
+        Answer::begin(reading, live, &mut self.home).await
+    }
+
+    /// Takes what the log-in brought; dialect 0.3 numbers nothing, and leaves a copy for the next.
+    fn take_live(&mut self) -> Option<(Live, Option<RequestNumber>)> {
+        match self.options.dialect {
+            Dialect::V0_3 => self.home.live.clone(),
+            Dialect::V0_6 => self.home.live.take(),
+        }
+        .map(|live| live.speaking(self.options.dialect))
+    }
+
+    /// Sends, and waits for the head of the answer for as long as the body moves or the time-out allows.
+    async fn exchange(
+        &self,
+        path: &str,
+        cookie: &HeaderValue,
+        mut sending: Sending,
+    ) -> Result<Response, Error> {
+        let body = sending.body.take();
+        let mut sent = std::pin::pin!(self.transport.send(path, Some(cookie), body));
+        let outcome = loop {
+            let before = sending.moved();
+            match self.patiently(sent.as_mut()).await {
+                Err(Error::Silent(_)) if sending.moved() != before => {}
+                Ok(outcome) => break outcome,
+                Err(silent) => return Err(silent),
+            }
+        };
+        match outcome {
+            Ok(response) => Ok(response),
+            Err(broken) => Err(sending.fault().await.unwrap_or(broken)),
+        }
+    }
+
+    async fn patiently<T>(&self, wait: impl Future<Output = T>) -> Result<T, Error> {
+        match self.options.time_out {
+            None => Ok(wait.await),
+            Some(limit) => timeout(limit, wait)
+                .await
+                .map_err(|_| Error::Silent(limit.as_secs())),
+        }
+    }
+
+    async fn authenticate(&self) -> Result<Live, Error> {
+        let begun = Instant::now();
+        let (login, body) =
+            ClientLogin::start(&self.identity.user, &self.identity.key).map_err(Error::Seal)?;
+        let response = self
+            .transport
+            .send("/auth", None, Some(Body::from(body)))
+            .await?;
+        let status = response.status().as_u16();
+        tracing::debug!(
+            status,
+            milliseconds = begun.elapsed().as_millis(),
+            "log-in answered"
+        );
+        match status {
+            200 => {}
+            403 => {
+                return Err(Error::LoginRefused {
+                    user: self.identity.user.as_str().to_owned(),
+                });
+            }
+            status => return Err(Error::unsealed(status, location(&response).as_deref())),
+        }
+        let cookie = session_cookie(&response);
+        let answer = read_small(response).await?;
+        let key = login
+            .finish(&answer, &self.identity.server)
+            .map_err(Error::WrongServer)?;
+        Ok(Live {
+            key,
+            cookie: cookie.ok_or(Error::NoSession)?,
+            next: Some(RequestNumber::FIRST),
+        })
+    }
+}
+
+impl Live {
+    fn speaking(self, dialect: Dialect) -> (Self, Option<RequestNumber>) {
+        match dialect {
+            Dialect::V0_3 => (self, None),
+            Dialect::V0_6 => {
+                let number = self.next;
+                let next = number.and_then(RequestNumber::next);
+                (Self { next, ..self }, number)
+            }
+        }
+    }
+}
+
+/// The longest that a log-in may take, connection included.
+const LOGIN_TIME: Duration = Duration::from_secs(60);
+
+/// The longest that a log-out may take; the server's time-out does the same later.
+const LOGOUT_TIME: Duration = Duration::from_secs(5);
+
+fn path_of(key: &FernetKey, verb: Verb, argument: Option<&str>) -> Result<String, Error> {
+    let Some(argument) = argument else {
+        return Ok(format!("/{}", verb.name()));
+    };
+    if argument.len() > limits::ARGUMENT {
+        return Err(Error::ArgumentTooLong(argument.len()));
+    }
+    let mut sealed = Sealed::default();
+    key.seal(&[], argument.as_bytes(), now(), &mut sealed)
+        .map_err(Error::Seal)?;
+    Ok(format!(
+        "/{}/{}",
+        verb.name(),
+        String::from_utf8_lossy(&sealed.text)
+    ))
+}
+
+/// The `SESSION_ID` of this very answer, as it is sent back.
+fn session_cookie(response: &Response) -> Option<HeaderValue> {
+    let cookies = response.headers().get_all(SET_COOKIE).iter();
+    let ids = cookies.filter_map(|cookie| {
+        let pair = cookie.to_str().ok()?.split(';').next()?.trim();
+        pair.starts_with("SESSION_ID=").then(|| pair.to_owned())
+    });
+    let mut value = HeaderValue::from_str(&ids.last()?).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The answer to a log-in, which is short.
+async fn read_small(mut response: Response) -> Result<Vec<u8>, Error> {
+    let mut all = Vec::new();
+    while let Some(piece) = next_piece(&mut response).await? {
+        all.extend_from_slice(&piece);
+        if all.len() > limits::AUTH_ANSWER {
+            return Err(Error::unsealed(200, None));
+        }
+    }
+    Ok(all)
+}
+
+/// The next bytes of a body as they arrive.
+pub(crate) async fn next_piece(response: &mut Response) -> Result<Option<Bytes>, Error> {
+    response
+        .chunk()
+        .await
+        .map_err(|error| Error::CutShort(innermost(&error)))
+}

@@ -1,0 +1,137 @@
+//! HTTP to one server, through whichever proxy the environment names.
+//! Not here: what is sent, and what of an answer may be believed.
+
+use std::time::Duration;
+
+use reqwest::header::{CACHE_CONTROL, COOKIE, HeaderValue, LOCATION};
+use reqwest::{Body, Client, Method, Response, redirect};
+
+use crate::address::ServerAddress;
+use crate::error::{Error, innermost};
+
+/// How long a connection may take to come about.
+pub const CONNECT_TIME: Duration = Duration::from_secs(30);
+
+/// How long a connection is kept for the next request: less than servers and proxies keep it, so that
+/// none is sent into a connection that is just being closed.
+const IDLE_TIME: Duration = Duration::from_secs(20);
+
+/// The way to one server. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    client: Client,
+    address: ServerAddress,
+}
+
+impl Transport {
+    /// Prepares the way to `address`; nothing is sent yet.
+    ///
+    /// `http_proxy`, `HTTPS_PROXY` and `no_proxy` are heeded, in capitals or not. No redirect is followed, no cookie
+    /// kept, nothing compressed.
+    ///
+    /// # Errors
+    /// [`Error::Setup`], for https without CA certificates.
+    pub fn new(address: ServerAddress) -> Result<Self, Error> {
+        let mut builder = Client::builder()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIME)
+            .pool_idle_timeout(IDLE_TIME)
+            .tcp_nodelay(true)
+            .http1_only();
+        if needs_tls(&address) {
+            // Another part of the program may have installed one, which serves as well.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        } else {
+            builder = builder.tls_backend_preconfigured(no_tls()?);
+        }
+        let client = builder
+            .build()
+            .map_err(|error| Error::Setup(innermost(&error)))?;
+        Ok(Self { client, address })
+    }
+
+    /// Where it leads.
+    #[must_use]
+    pub fn address(&self) -> &ServerAddress {
+        &self.address
+    }
+
+    /// Sends one request and waits for the head of its answer.
+    pub(crate) async fn send(
+        &self,
+        path: &str,
+        cookie: Option<&HeaderValue>,
+        body: Option<Body>,
+    ) -> Result<Response, Error> {
+        let method = if body.is_some() {
+            Method::POST
+        } else {
+            Method::GET
+        };
+        let mut request = self
+            .client
+            .request(method, self.address.endpoint(path))
+            .header(CACHE_CONTROL, "no-store");
+        if let Some(cookie) = cookie {
+            request = request.header(COOKIE, cookie);
+        }
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        request.send().await.map_err(|error| self.failure(&error))
+    }
+
+    fn failure(&self, error: &reqwest::Error) -> Error {
+        let cause = innermost(error);
+        if is_refused_by_proxy(error) {
+            return Error::unsealed(407, None);
+        }
+        if error.is_connect() {
+            return Error::Unreachable {
+                address: self.address.to_string(),
+                cause,
+            };
+        }
+        if error.is_body() {
+            Error::BrokenUpload(cause)
+        } else {
+            Error::Broken(cause)
+        }
+    }
+}
+
+/// Where an answer points, if it points elsewhere.
+pub(crate) fn location(response: &Response) -> Option<String> {
+    let value = response.headers().get(LOCATION)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+/// To open a tunnel for https, the HTTP client asks the proxy itself, and has no status to give.
+fn is_refused_by_proxy(error: &reqwest::Error) -> bool {
+    error.is_connect()
+        && format!("{error:?}")
+            .to_ascii_lowercase()
+            .contains("proxy auth")
+}
+
+/// TLS is made ready only where it will be used: without CA certificates on the machine it cannot be.
+fn needs_tls(address: &ServerAddress) -> bool {
+    let proxy_by_tls = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]
+        .iter()
+        .any(|name| {
+            std::env::var(name)
+                .is_ok_and(|proxy| proxy.trim().to_ascii_lowercase().starts_with("https:"))
+        });
+    address.is_https() || proxy_by_tls
+}
+
+/// A TLS that trusts nobody, for a connection that uses none.
+fn no_tls() -> Result<rustls::ClientConfig, Error> {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::Setup(error.to_string()))?;
+    Ok(config
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth())
+}
