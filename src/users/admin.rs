@@ -20,6 +20,9 @@ pub enum StoredForm {
     V0_6,
 }
 
+/// A key, or why it cannot be read.
+type ReadKey = Result<UserKey, KeyError>;
+
 /// A row of the list of users.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -138,9 +141,7 @@ impl SqliteUserService {
     }
 }
 
-fn keys(
-    connection: &Connection,
-) -> Result<Vec<(String, Result<UserKey, KeyError>)>, rusqlite::Error> {
+fn keys(connection: &Connection) -> Result<Vec<(String, ReadKey)>, rusqlite::Error> {
     connection
         .prepare("SELECT CAST(user AS TEXT), pub FROM users WHERE user IS NOT NULL ORDER BY user")?
         .query_map((), |row| Ok((row.get(0)?, read_key(row.get_ref(1)?))))?
