@@ -123,7 +123,7 @@ impl FromStr for Encoding {
             other => other,
         };
         Table::for_label(label.as_bytes())
-            .or_else(|| Table::for_label(label.replace("iso-8859-", "iso8859-").as_bytes()))
+            .or_else(|| Table::for_label(label.replace("iso8859-", "iso-8859-").as_bytes()))
             .filter(|table| is_usable(table))
             .map(|table| Self(Kind::Table(table)))
             .ok_or_else(|| UnknownEncoding(escape(name)))

@@ -360,11 +360,11 @@ fn path_of(key: &FernetKey, verb: Verb, argument: Option<&str>) -> Result<String
 /// The `SESSION_ID` of this very answer, as it is sent back.
 fn session_cookie(response: &Response) -> Option<HeaderValue> {
     let cookies = response.headers().get_all(SET_COOKIE).iter();
-    let ids = cookies.filter_map(|cookie| {
+    let mut ids = cookies.filter_map(|cookie| {
         let pair = cookie.to_str().ok()?.split(';').next()?.trim();
         pair.starts_with("SESSION_ID=").then(|| pair.to_owned())
     });
-    let mut value = HeaderValue::from_str(&ids.last()?).ok()?;
+    let mut value = HeaderValue::from_str(&ids.next_back()?).ok()?;
     value.set_sensitive(true);
     Some(value)
 }

@@ -96,6 +96,7 @@ fn log_to_stderr(verbose: bool) {
         let filter = Targets::new().with_target("remo_client", Level::DEBUG);
         let lines = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
             .without_time()
             .with_target(false);
         let _ = tracing_subscriber::registry()
