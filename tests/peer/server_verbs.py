@@ -119,9 +119,8 @@ class Interactive:
 
     def talk(self, pieces):
         """Sends input, then gives what comes within the wait, and whether the output has ended."""
+        self.send(pieces)
         try:
-            for piece in pieces:
-                self.near.sendall(piece)
             if not select.select([self.near], [], [], WAIT)[0]:
                 return b"", False
             data = self.near.recv(READ_SIZE)
@@ -129,11 +128,18 @@ class Interactive:
             data = b""
         return data, not data
 
-    def finish(self, pieces):
-        """Shuts the input and streams the rest."""
+    def send(self, pieces):
         try:
             for piece in pieces:
-                self.near.sendall(piece)
+                if piece:
+                    self.near.sendall(piece)
+        except OSError:
+            pass  # it ended; what it said before is still to be read
+
+    def finish(self, pieces):
+        """Shuts the input and streams the rest."""
+        self.send(pieces)
+        try:
             self.near.shutdown(socket.SHUT_WR)
             yield from iter(lambda: self.near.recv(READ_SIZE), b"")
         except OSError:
