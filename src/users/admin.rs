@@ -20,8 +20,18 @@ pub enum StoredForm {
     V0_6,
 }
 
-/// A key, or why it cannot be read.
-type ReadKey = Result<UserKey, KeyError>;
+impl StoredForm {
+    /// What is stored of `key` in this form.
+    ///
+    /// # Errors
+    /// [`UsersError::NoForm`] where there is none.
+    pub fn of(self, key: &UserKey) -> Result<String, UsersError> {
+        match self {
+            Self::V0_3 => key.to_stored_0_3().ok_or(UsersError::NoForm),
+            Self::V0_6 => Ok(key.to_pem()),
+        }
+    }
+}
 
 /// A row of the list of users.
 #[derive(Clone, Debug)]
@@ -30,8 +40,8 @@ pub struct Entry {
     pub name: String,
     /// The key, or why it cannot be read.
     pub key: Result<UserKey, KeyError>,
-    /// The user's own floor.
-    pub floor: Option<Dialect>,
+    /// The user's own floor as it is stored, which a later version may have done.
+    pub floor: Option<String>,
 }
 
 impl SqliteUserService {
@@ -47,7 +57,7 @@ impl SqliteUserService {
         form: StoredForm,
         floor: Option<Dialect>,
     ) -> Result<(), UsersError> {
-        let stored = stored(key, form)?;
+        let stored = form.of(key)?;
         self.change(|change| {
             if exists(change, name.as_str())? {
                 return Ok(Err(taken(name.as_str())));
@@ -64,17 +74,26 @@ impl SqliteUserService {
         })
     }
 
-    /// Gives a user another key, and leaves the floor as it is.
+    /// Gives a user another key and, where one is given, another floor.
     ///
     /// # Errors
     /// [`UsersError::Unknown`], [`UsersError::NoForm`], or what SQLite says.
-    pub fn replace(&self, name: &str, key: &UserKey, form: StoredForm) -> Result<(), UsersError> {
-        let stored = stored(key, form)?;
+    pub fn replace(
+        &self,
+        name: &str,
+        key: &UserKey,
+        form: StoredForm,
+        floor: Option<Dialect>,
+    ) -> Result<(), UsersError> {
+        let stored = form.of(key)?;
         self.change(|change| {
             let changed = change.execute(
                 "UPDATE users SET pub = ?2 WHERE user = ?1",
                 (name, stored.as_bytes()),
             )?;
+            if let Some(floor) = floor {
+                put_floor(change, name, floor)?;
+            }
             Ok(found(changed, name))
         })
     }
@@ -111,20 +130,20 @@ impl SqliteUserService {
         })
     }
 
+    /// Whether there is a user of this name, whatever is stored of it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn has(&self, name: &str) -> Result<bool, UsersError> {
+        self.with(|connection| exists(connection, name).map_err(|error| self.wrong(error)))
+    }
+
     /// All users, by name.
     ///
     /// # Errors
-    /// What SQLite says, and a floor that this version does not know.
+    /// What SQLite says.
     pub fn list(&self) -> Result<Vec<Entry>, UsersError> {
-        self.with(|connection| {
-            let keys = keys(connection).map_err(|error| self.wrong(error))?;
-            keys.into_iter()
-                .map(|(name, key)| {
-                    let floor = self.floor(connection, &name)?;
-                    Ok(Entry { name, key, floor })
-                })
-                .collect()
-        })
+        self.with(|connection| entries(connection).map_err(|error| self.wrong(error)))
     }
 
     /// Makes one change: all of it or, on any error, nothing.
@@ -141,18 +160,24 @@ impl SqliteUserService {
     }
 }
 
-fn keys(connection: &Connection) -> Result<Vec<(String, ReadKey)>, rusqlite::Error> {
+fn entries(connection: &Connection) -> Result<Vec<Entry>, rusqlite::Error> {
+    let floor = match connection.table_exists(None, "remo_floors")? {
+        true => "(SELECT floor FROM remo_floors WHERE remo_floors.user = users.user)",
+        false => "NULL",
+    };
+    let query = format!(
+        "SELECT CAST(user AS TEXT), pub, {floor} FROM users WHERE user IS NOT NULL ORDER BY user"
+    );
     connection
-        .prepare("SELECT CAST(user AS TEXT), pub FROM users WHERE user IS NOT NULL ORDER BY user")?
-        .query_map((), |row| Ok((row.get(0)?, read_key(row.get_ref(1)?))))?
+        .prepare(&query)?
+        .query_map((), |row| {
+            Ok(Entry {
+                name: row.get(0)?,
+                key: read_key(row.get_ref(1)?),
+                floor: row.get(2)?,
+            })
+        })?
         .collect()
-}
-
-fn stored(key: &UserKey, form: StoredForm) -> Result<String, UsersError> {
-    match form {
-        StoredForm::V0_3 => key.to_stored_0_3().ok_or(UsersError::NoForm),
-        StoredForm::V0_6 => Ok(key.to_pem()),
-    }
 }
 
 fn exists(connection: &Connection, name: &str) -> Result<bool, rusqlite::Error> {

@@ -125,7 +125,9 @@ fn a_running_server_sees_each_change_at_once() {
         .add(&name("zoë"), &first, StoredForm::V0_6, None)
         .unwrap();
     assert_eq!(found(&server, "zoë").key.unwrap(), first);
-    admin.replace("zoë", &second, StoredForm::V0_3).unwrap();
+    admin
+        .replace("zoë", &second, StoredForm::V0_3, None)
+        .unwrap();
     assert_eq!(found(&server, "zoë").key.unwrap(), second);
     admin.set_floor("zoë", Some(Dialect::V0_6)).unwrap();
     assert_eq!(found(&server, "zoë").floor, Some(Dialect::V0_6));
@@ -172,7 +174,12 @@ fn taken_and_unknown_names_are_said_so() {
     assert_eq!(found(&users, "zoë").key.unwrap(), first);
     let unknown = |result| matches!(result, Err(UsersError::Unknown { .. }));
     assert!(unknown(users.remove("bob")));
-    assert!(unknown(users.replace("bob", &new_key(), StoredForm::V0_6)));
+    assert!(unknown(users.replace(
+        "bob",
+        &new_key(),
+        StoredForm::V0_6,
+        Some(Dialect::V0_6)
+    )));
     assert!(unknown(users.set_floor("bob", Some(Dialect::V0_6))));
     assert!(unknown(users.set_floor("bob", None)));
 }
@@ -206,7 +213,9 @@ fn a_floor_is_the_users_and_goes_with_it() {
         .unwrap();
     assert_eq!(found(&users, "zoë").floor, None);
     users.raise_floor(&name("zoë"), Dialect::V0_6).unwrap();
-    users.replace("zoë", &new_key(), StoredForm::V0_6).unwrap();
+    users
+        .replace("zoë", &new_key(), StoredForm::V0_6, None)
+        .unwrap();
     assert_eq!(found(&users, "zoë").floor, Some(Dialect::V0_6));
     // A program that knows nothing of floors removes the user; another takes the name.
     let python = Connection::open(&path).unwrap();
@@ -265,6 +274,8 @@ fn a_floor_of_a_later_version_is_refused_and_not_guessed() {
     later
         .execute("UPDATE remo_floors SET floor = '9'", ())
         .unwrap();
+    assert!(users.has("zoë").unwrap());
+    assert_eq!(users.list().unwrap()[0].floor.as_deref(), Some("9"));
     assert!(matches!(
         users.find(&name("zoë")),
         Err(UsersError::UnknownFloor { .. })

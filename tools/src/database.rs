@@ -26,8 +26,8 @@ pub fn list(users: &[Entry]) -> String {
 
 fn line(user: &Entry) -> String {
     let name = one_line(&user.name);
-    let floor = match user.floor {
-        Some(floor) => format!("\tmin-dialect {floor}"),
+    let floor = match &user.floor {
+        Some(floor) => format!("\tmin-dialect {}", one_line(floor)),
         None => String::new(),
     };
     match &user.key {
@@ -43,13 +43,12 @@ pub fn list_as_json(users: &[Entry]) -> Value {
 }
 
 fn describe(user: &Entry) -> Value {
-    let floor = user.floor.map(|floor| floor.to_string());
     let key = user.key.as_ref();
     json!({
         "user": user.name,
         "kind": key.ok().map(|key| key.kind()),
         "fingerprint": key.ok().map(|key| key.fingerprint().to_string()),
-        "min_dialect": floor,
+        "min_dialect": user.floor,
         "error": key.err().map(ToString::to_string),
     })
 }

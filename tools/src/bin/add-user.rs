@@ -11,6 +11,7 @@ use remo_protocol::keys::UserKey;
 use remo_protocol::name::UserName;
 use remo_serv::users::{SqliteUserService, StoredForm};
 use remo_tools::{database, key_files};
+use serde_json::json;
 
 /// Adds a user, with a public key, to a user database, which is made where there is none.
 ///
@@ -91,20 +92,21 @@ fn remove(user: &str, path: &Path) -> Result<(), String> {
 
 fn replace(options: &Options, user: &str, path: &Path) -> Result<(), String> {
     let key = key(options, user)?;
-    let users = open(path)?;
-    if options.min_dialect.is_some() {
-        set_floor(&users, options, user)?;
-    }
-    users.replace(user, &key, form(options)).map_err(text)?;
+    open(path)?
+        .replace(user, &key, form(options), options.min_dialect)
+        .map_err(text)?;
     say(options, "replaced the key of", user, &key)
 }
 
 fn add(options: &Options, user: &str, path: &Path) -> Result<(), String> {
-    if options.pem.is_none() && options.min_dialect.is_some() && has(path, user)? {
-        return limit(options, user, path);
+    if let (None, Some(floor)) = (&options.pem, options.min_dialect)
+        && has(path, user)?
+    {
+        return limit(options, user, floor, path);
     }
     let name = UserName::parse(user).map_err(text)?;
-    let key = key(options, user)?; // before a database is made for nothing
+    let key = key(options, user)?;
+    form(options).of(&key).map_err(text)?; // before a database is made for nothing
     let users = SqliteUserService::open_or_create(path).map_err(text)?;
     users
         .add(&name, &key, form(options), options.min_dialect)
@@ -112,22 +114,20 @@ fn add(options: &Options, user: &str, path: &Path) -> Result<(), String> {
     say(options, "added", user, &key)
 }
 
-fn limit(options: &Options, user: &str, path: &Path) -> Result<(), String> {
-    set_floor(&open(path)?, options, user)?;
-    print(&format!("set the floor of user '{}'\n", printable(user)))
-}
-
-fn set_floor(users: &SqliteUserService, options: &Options, user: &str) -> Result<(), String> {
-    users.set_floor(user, options.min_dialect).map_err(text)
+fn limit(options: &Options, user: &str, floor: Dialect, path: &Path) -> Result<(), String> {
+    open(path)?.set_floor(user, Some(floor)).map_err(text)?;
+    print(&match options.json {
+        true => format!("{}\n", json!({"user": user, "min_dialect": floor.name()})),
+        false => format!("user '{}' speaks {floor} or later\n", printable(user)),
+    })
 }
 
 /// Whether there is a database, and in it the user.
 fn has(path: &Path, user: &str) -> Result<bool, String> {
-    if !path.exists() {
-        return Ok(false);
+    match path.exists() {
+        true => open(path)?.has(user).map_err(text),
+        false => Ok(false),
     }
-    let users = open(path)?.list().map_err(text)?;
-    Ok(users.iter().any(|entry| entry.name == user))
 }
 
 fn open(path: &Path) -> Result<SqliteUserService, String> {
@@ -151,7 +151,7 @@ fn say(options: &Options, act: &str, user: &str, key: &UserKey) -> Result<(), St
     print(&match options.json {
         true => {
             let fingerprint = fingerprint.to_string();
-            let made = serde_json::json!({"user": user, "kind": kind, "fingerprint": fingerprint});
+            let made = json!({"user": user, "kind": kind, "fingerprint": fingerprint});
             format!("{made}\n")
         }
         false => format!("{act} user '{}'\n{kind} {fingerprint}\n", printable(user)),
