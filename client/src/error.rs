@@ -142,6 +142,14 @@ impl Error {
         }
     }
 
+    /// The same error where `sent` bytes of a stream were already on their way.
+    pub(crate) fn while_sending(self, sent: u64) -> Self {
+        match self {
+            Self::Broken(cause) if sent > 0 => Self::BrokenUpload(cause),
+            other => other,
+        }
+    }
+
     /// Whether the reader of the output went away, which is no failure worth words.
     #[must_use]
     pub fn is_broken_pipe(&self) -> bool {

@@ -272,7 +272,10 @@ impl Session {
         };
         match outcome {
             Ok(response) => Ok(response),
-            Err(broken) => Err(sending.fault().await.unwrap_or(broken)),
+            Err(broken) => Err(sending
+                .fault()
+                .await
+                .unwrap_or_else(|| broken.while_sending(sending.moved()))),
         }
     }
 

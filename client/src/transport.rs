@@ -92,11 +92,7 @@ impl Transport {
                 cause,
             };
         }
-        if error.is_body() {
-            Error::BrokenUpload(cause)
-        } else {
-            Error::Broken(cause)
-        }
+        Error::Broken(cause)
     }
 }
 

@@ -84,7 +84,8 @@ fn a_cut_download_leaves_the_old_file_and_nothing_else() {
     let cut: [fn(Call) -> Vec<u8>; 3] = [
         |call| http(200, "", &seal(call.answer, 200, &[b"half"], false)),
         |call| {
-            let mut response = sealed(call.answer, 200, &[&[7; 100_000], &[8; 100_000]]);
+            let body = seal(call.answer, 200, &[&[7; 100_000], &[8; 100_000]], true);
+            let mut response = http(200, "", &body);
             response.truncate(200_000);
             response
         },

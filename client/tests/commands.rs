@@ -292,3 +292,15 @@ fn verbose_tells_of_requests_and_of_no_secret() {
         ended.err
     );
 }
+
+#[test]
+fn after_the_last_number_the_client_logs_in_anew() {
+    let home = Home::new();
+    let server = Server::start(&home, Script::new(|call| sealed(call.answer, 200, &[])));
+    home.write("script", "exec x\n".repeat(32_768));
+    let mut remo = home.remo(&server.url(), &[]);
+    let script = std::fs::File::open(home.path("script")).unwrap();
+    Ended::from(remo.stdin(script).output().unwrap()).success();
+    assert_eq!(server.log().len(), 32_769);
+    assert_eq!(server.logins(), 2);
+}

@@ -1,5 +1,5 @@
 //! A small HTTP server on the server's half of the protocol. A test's script decides every answer, down to its bytes.
-//! It serves one request a connection.
+//! Connections end where the answer says so.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -113,25 +113,34 @@ impl Server {
 }
 
 impl Shared {
-    fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
+    fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let mut reader = BufReader::new(stream.try_clone()?);
-        let head = read_head(&mut reader)?;
-        let mut stream = stream;
-        if let Some(response) = (self.script.early)(&head) {
-            return stream.write_all(&response);
+        loop {
+            let head = read_head(&mut reader)?;
+            let response = match (self.script.early)(&head) {
+                Some(response) => response,
+                None => self.respond(&head, &read_body(&head, &mut reader)?),
+            };
+            stream.write_all(&response)?;
+            if response
+                .windows(CLOSE.len())
+                .take(200)
+                .any(|part| part == CLOSE)
+            {
+                return Ok(());
+            }
         }
-        let body = read_body(&head, &mut reader)?;
+    }
+
+    fn respond(&self, head: &str, body: &[u8]) -> Vec<u8> {
         let whole = head.split(' ').nth(1).unwrap_or_default();
         let path = whole
             .rsplit_once("/pre/fix")
-            .map_or(whole, |(_, path)| path)
-            .to_owned();
-        let response = if path == "/auth" {
-            self.log_in(&head, &body)
-        } else {
-            self.call(&path, head, &body)
-        };
-        stream.write_all(&response)
+            .map_or(whole, |(_, path)| path);
+        match path {
+            "/auth" => self.log_in(head, body),
+            path => self.call(path, head.to_owned(), body),
+        }
     }
 
     fn log_in(&self, head: &str, body: &[u8]) -> Vec<u8> {
@@ -208,10 +217,18 @@ impl Shared {
     }
 }
 
-/// A whole response of `status` that is sealed, with a token for each of `pieces`.
+/// A whole response of `status` that is sealed, with a token for each of `pieces`. The connection is kept.
 pub fn sealed(answer: Answer, status: u16, pieces: &[&[u8]]) -> Vec<u8> {
-    http(status, "", &seal(answer, status, pieces, true))
+    let body = seal(answer, status, pieces, true);
+    let head = format!(
+        "HTTP/1.1 {status} Any\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), &body].concat()
 }
+
+/// What a response says after which the connection ends.
+const CLOSE: &[u8] = b"Connection: close";
 
 /// The tokens of an answer; without its end where `whole` says so.
 pub fn seal(answer: Answer, status: u16, pieces: &[&[u8]], whole: bool) -> Vec<u8> {
