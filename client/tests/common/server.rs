@@ -28,12 +28,15 @@ pub struct Call {
     pub logins: usize,
 }
 
+/// What answers a request from its head.
+pub type Early = dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync;
+
 /// What a test's server does.
 pub struct Script {
     /// Answers a call with the bytes of a whole HTTP response.
     pub answer: Box<dyn Fn(Call) -> Vec<u8> + Send + Sync>,
     /// Answers some requests from their head alone.
-    pub early: Box<dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync>,
+    pub early: Box<Early>,
 }
 
 impl Script {

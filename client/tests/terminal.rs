@@ -1,0 +1,280 @@
+//! `remo prompt` on a terminal, typed to as a person does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod common;
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use common::{Call, Home, Script, Server, sealed};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
+
+/// How long anything may take to be seen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A `remo` whose terminal is this one.
+struct Terminal {
+    child: Child,
+    keys: File,
+    screen: Receiver<Vec<u8>>,
+    seen: String,
+}
+
+impl Terminal {
+    fn start(remo: &Command) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let slave = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(name)
+            .unwrap();
+        // A session of its own, so that Ctrl-C reaches it and nobody else.
+        let mut command = Command::new("setsid");
+        command
+            .arg("--ctty")
+            .arg(remo.get_program())
+            .args(remo.get_args());
+        command
+            .env_clear()
+            .envs(
+                remo.get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .env("TERM", "xterm");
+        command.current_dir(remo.get_current_dir().unwrap());
+        command
+            .stdin(slave.try_clone().unwrap())
+            .stdout(slave.try_clone().unwrap())
+            .stderr(slave);
+        let child = command.spawn().unwrap();
+        let keys = File::from(master);
+        let mut output = keys.try_clone().unwrap();
+        let (tell, screen) = channel();
+        std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(length) = output.read(&mut piece) {
+                if tell.send(piece[..length].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            child,
+            keys,
+            screen,
+            seen: String::new(),
+        }
+    }
+
+    fn type_in(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until `text` is on the screen, and forgets what came up to it.
+    #[track_caller]
+    fn expect(&mut self, text: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(place) = self.seen.find(text) {
+                let before = self.seen[..place].to_owned();
+                self.seen.drain(..place + text.len());
+                return before;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            match self.screen.recv_timeout(left) {
+                Ok(piece) => self.seen.push_str(&String::from_utf8_lossy(&piece)),
+                Err(_) => panic!("'{text}' did not come; the screen shows {:?}", self.seen),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn expect_end(&mut self) -> Option<i32> {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status
+                    .code()
+                    .or(status.signal().map(|signal| 1000 + signal));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("it did not end; the screen shows {:?}", self.seen);
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn echo(call: Call) -> Vec<u8> {
+    match call.argument.as_str() {
+        "slow" => {
+            let mut response = sealed(call.answer, 200, &[b"half of it", &[7; 100_000]]);
+            response.truncate(1000);
+            response
+        }
+        text => sealed(call.answer, 200, &[b"<", text.as_bytes(), &call.data, b">"]),
+    }
+}
+
+fn prompt(home: &Home, server: &Server) -> Terminal {
+    Terminal::start(&home.remo(&server.url(), &[]))
+}
+
+#[test]
+fn a_person_types_commands_and_leaves_with_ctrl_d() {
+    let home = Home::new();
+    let server = Server::start(&home, Script::new(echo));
+    let mut terminal = prompt(&home, &server);
+    terminal.expect("remo> ");
+    terminal.type_in("exec hello\r");
+    terminal.expect("<hello>\r\n");
+    terminal.expect("remo> ");
+    terminal.type_in("nonsense\r");
+    terminal.expect("unknown command 'nonsense'");
+    terminal.type_in("idata my-password\r");
+    terminal.expect("<my-password\r\n>");
+    terminal.type_in(" exec hidden\r");
+    terminal.expect("<hidden>");
+    terminal.expect("remo> ");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.expect_end(), Some(0));
+    let history = String::from_utf8(home.read(".local/state/remo/history")).unwrap();
+    assert!(
+        history.contains("exec hello")
+            && !history.contains("my-password")
+            && !history.contains("hidden"),
+        "{history}"
+    );
+    assert_eq!(home.mode(".local/state/remo/history"), 0o600);
+    assert_eq!(server.log().last().unwrap(), "logout");
+}
+
+#[test]
+fn ctrl_c_ends_a_command_and_leaves_nothing_of_it() {
+    let home = Home::new();
+    let server = Server::start(&home, Script::new(echo));
+    let mut terminal = prompt(&home, &server);
+    terminal.expect("remo> ");
+    terminal.type_in("get slow target\r");
+    let end = Instant::now() + PATIENCE;
+    while !home.names().iter().any(|name| name.ends_with(".part")) {
+        assert!(Instant::now() < end, "no download began");
+    }
+    terminal.type_in("\x03");
+    terminal.expect("get was broken off");
+    terminal.expect("remo> ");
+    terminal.type_in("exec again\r");
+    terminal.expect("<again>");
+    assert_eq!(
+        server.logins(),
+        2,
+        "nobody knows the next number of a session that was broken off"
+    );
+    terminal.type_in("quit\r");
+    assert_eq!(terminal.expect_end(), Some(0));
+    assert_eq!(home.names(), [".local"]);
+}
+
+#[test]
+fn completion_knows_commands_and_local_files() {
+    let home = Home::new();
+    home.write("some file", "content");
+    let server = Server::start(&home, Script::new(echo));
+    let mut terminal = prompt(&home, &server);
+    terminal.expect("remo> ");
+    terminal.type_in("pu\tremote so\t\r");
+    terminal.expect("'remote' is stored");
+    assert_eq!(server.log(), ["put remote"]);
+}
+
+#[test]
+fn the_password_of_a_key_is_asked_for_and_not_shown() {
+    let home = Home::new();
+    home.write(
+        "zoe_key.pem",
+        home.user_key
+            .to_encrypted_pem(b"sesame")
+            .unwrap()
+            .as_bytes(),
+    );
+    let server = Server::start(&home, Script::new(echo));
+    let mut terminal = prompt(&home, &server);
+    terminal.expect("Password of zoe_key.pem: ");
+    let end = Instant::now() + PATIENCE;
+    while tcgetattr(&terminal.keys)
+        .unwrap()
+        .local_modes
+        .contains(LocalModes::ECHO)
+    {
+        assert!(Instant::now() < end, "what is typed would be shown");
+    }
+    terminal.type_in("sesame\r");
+    let shown = terminal.expect("remo> ");
+    assert!(!shown.contains("sesame"), "{shown}");
+}
+
+#[test]
+fn a_log_in_that_fails_ends_the_prompt_before_it_begins() {
+    let home = Home::new();
+    let other = Home::new();
+    let server = Server::start(&other, Script::new(echo));
+    let mut terminal = prompt(&home, &server);
+    terminal.expect("the log-in of 'zoe' was refused");
+    assert_eq!(terminal.expect_end(), Some(1));
+}
+
+#[test]
+fn sigterm_ends_the_prompt_and_a_command_and_leaves_nothing() {
+    let home = Home::new();
+    let server = Server::start(&home, Script::new(echo));
+    for command in ["", "get slow target\r"] {
+        let mut terminal = prompt(&home, &server);
+        terminal.expect("remo> ");
+        terminal.type_in(command);
+        let end = Instant::now() + PATIENCE;
+        while !command.is_empty() && !home.names().iter().any(|name| name.ends_with(".part")) {
+            assert!(Instant::now() < end, "no download began");
+        }
+        kill_process(Pid::from_child(&terminal.child), Signal::TERM).unwrap();
+        assert_eq!(terminal.expect_end(), Some(143));
+        assert!(!home.names().iter().any(|name| name.ends_with(".part")));
+    }
+}
+
+#[test]
+fn signals_end_a_batch_and_leave_nothing() {
+    let home = Home::new();
+    let server = Server::start(&home, Script::new(echo));
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let mut child = home
+            .remo(&server.url(), &["-c", "get slow target"])
+            .spawn()
+            .unwrap();
+        let end = Instant::now() + PATIENCE;
+        while !home.names().iter().any(|name| name.ends_with(".part")) {
+            assert!(Instant::now() < end, "no download began");
+        }
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert!(home.names().is_empty());
+    }
+}
