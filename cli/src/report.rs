@@ -43,10 +43,10 @@ pub fn reason(error: &io::Error) -> String {
 pub(crate) fn printed(program: &str, text: &[u8]) -> ExitCode {
     match print(text) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(
-            program,
-            &format!("cannot write to standard output: {error}"),
-        ),
+        Err(error) => {
+            let why = reason(&error);
+            fail(program, &format!("cannot write to standard output: {why}"))
+        }
     }
 }
 

@@ -129,18 +129,19 @@ impl SqliteUserService {
     }
 
     fn write_floor(&self, name: &UserName, floor: Dialect) -> Result<(), UsersError> {
-        self.with(|connection| {
-            if self.floor(connection, name.as_str())? >= Some(floor) {
-                return Ok(());
-            }
-            let change = connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)
-                .map_err(|error| self.wrong(error))?;
-            if self.floor(&change, name.as_str())? < Some(floor) {
-                put_floor(&change, name.as_str(), floor).map_err(|error| self.wrong(error))?;
-            }
-            change.commit().map_err(|error| self.wrong(error))
-        })
+        if self.with(|connection| self.floor(connection, name.as_str()))? >= Some(floor) {
+            return Ok(());
+        }
+        // By a connection of its own: waiting for another writer must not hold up the lookups.
+        let mut open = Open::existing(&self.path)?;
+        let change = open
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| self.wrong(error))?;
+        if self.floor(&change, name.as_str())? < Some(floor) {
+            put_floor(&change, name.as_str(), floor).map_err(|error| self.wrong(error))?;
+        }
+        change.commit().map_err(|error| self.wrong(error))
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<UserName, Dialect>> {

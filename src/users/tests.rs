@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::{Duration, Instant};
 
 use remo_protocol::keys::PrivateKey;
 use rusqlite::Connection;
@@ -243,6 +244,33 @@ fn a_floor_that_the_file_does_not_take_holds_in_memory() {
     users.raise_floor(&name("zoë"), Dialect::V0_6).unwrap();
     users.raise_floor(&name("zoë"), Dialect::V0_3).unwrap();
     assert_eq!(found(&users, "zoë").floor, Some(Dialect::V0_6));
+}
+
+#[test]
+fn lookups_go_on_while_a_floor_waits_for_another_writer() {
+    let (_folder, path) = place();
+    let users = SqliteUserService::open_or_create(&path).unwrap();
+    users
+        .add(&name("zoë"), &new_key(), StoredForm::V0_6, None)
+        .unwrap();
+    let mut python = Connection::open(&path).unwrap();
+    let writing = python
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .unwrap();
+    std::thread::scope(|scope| {
+        let raising = scope.spawn(|| users.raise_floor(&name("zoë"), Dialect::V0_6));
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(200) {
+            assert_eq!(found(&users, "zoë").floor, None);
+        }
+        // Far less than the 5 seconds that the floor may wait.
+        assert!(begun.elapsed() < Duration::from_secs(3));
+        assert!(!raising.is_finished());
+        writing.commit().unwrap();
+        raising.join().unwrap().unwrap();
+    });
+    let again = SqliteUserService::open(&path).unwrap();
+    assert_eq!(found(&again, "zoë").floor, Some(Dialect::V0_6));
 }
 
 #[test]

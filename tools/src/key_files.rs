@@ -29,8 +29,8 @@ impl PairPaths {
             return Err("the prefix is empty (give the name that the files begin with)".to_owned());
         }
         let paths = Self {
-            private: folder.join(format!("{prefix}_key.pem")),
-            public: folder.join(format!("{prefix}.pem")),
+            private: within(folder, format!("{prefix}_key.pem")),
+            public: within(folder, format!("{prefix}.pem")),
         };
         let folder = folder_of(&paths.public);
         match folder.is_dir() {
@@ -137,6 +137,14 @@ fn sync_folder(file: &Path) -> Result<(), String> {
     File::open(folder_of(file))
         .and_then(|folder| folder.sync_all())
         .map_err(|error| unwritable(file, &error))
+}
+
+/// A name in the current folder is shown as people would write it.
+fn within(folder: &Path, name: String) -> PathBuf {
+    match folder == Path::new(".") {
+        true => PathBuf::from(name),
+        false => folder.join(name),
+    }
 }
 
 fn folder_of(file: &Path) -> &Path {

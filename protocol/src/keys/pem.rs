@@ -38,11 +38,6 @@ impl<'a> Block<'a> {
             .map(Zeroizing::new)
             .map_err(|_| KeyError::malformed("its lines are not base64"))
     }
-
-    /// Encrypted in the manner of SSLeay, by header lines (RFC 1421) and without PKCS#8.
-    pub(super) fn has_headers(&self) -> bool {
-        self.body.contains(':')
-    }
 }
 
 /// The label of the first `-----BEGIN` line, and what follows that line.
@@ -63,8 +58,5 @@ fn at_line_start(text: &str, at: usize) -> bool {
 /// Whether a private key in PEM form needs a password.
 #[must_use]
 pub fn is_encrypted(pem: &[u8]) -> bool {
-    Block::find(pem).is_ok_and(|block| {
-        block.label == super::seal::LABEL
-            || (block.label.ends_with("PRIVATE KEY") && block.has_headers())
-    })
+    Block::find(pem).is_ok_and(|block| block.label == super::seal::LABEL)
 }

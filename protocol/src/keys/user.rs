@@ -95,6 +95,12 @@ impl UserKey {
     }
 }
 
+impl From<PublicKey> for UserKey {
+    fn from(key: PublicKey) -> Self {
+        Self::Ed448(key)
+    }
+}
+
 /// Hands the SubjectPublicKeyInfo of a PEM text to `read`, or says what was found instead.
 pub(super) fn read_public<K>(
     pem: &[u8],

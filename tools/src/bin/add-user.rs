@@ -10,7 +10,7 @@ use remo_protocol::dialect::Dialect;
 use remo_protocol::keys::UserKey;
 use remo_protocol::name::UserName;
 use remo_serv::users::{SqliteUserService, StoredForm};
-use remo_tools::{database, key_files};
+use remo_tools::{database, key_files, print};
 use serde_json::json;
 
 /// Adds a user, with a public key, to a user database, which is made where there is none.
@@ -156,10 +156,6 @@ fn say(options: &Options, act: &str, user: &str, key: &UserKey) -> Result<(), St
         }
         false => format!("{act} user '{}'\n{kind} {fingerprint}\n", printable(user)),
     })
-}
-
-fn print(text: &str) -> Result<(), String> {
-    remo_cli::print(text).map_err(|error| remo_cli::reason(&error))
 }
 
 fn text(error: impl std::fmt::Display) -> String {

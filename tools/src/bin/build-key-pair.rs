@@ -99,7 +99,7 @@ fn say(
             )
         }
     };
-    remo_cli::print(text + "\n").map_err(|error| remo_cli::reason(&error))
+    remo_tools::print(&(text + "\n"))
 }
 
 const PROGRAM: &str = "build-key-pair";
