@@ -7,6 +7,7 @@ the exit status is 1 when a check failed. Second opinion only: nothing here know
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 
@@ -44,6 +45,7 @@ def arguments():
 
 def main():
     said = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the scratch folder goes
     if said.list:
         print("\n".join(one.name for one in REGISTER))
         return 0

@@ -135,9 +135,14 @@ class Connection:
             response = self._read_head()
         if method != "HEAD" and response.status not in (204, 304):
             response.body = self._read_body(response)
-        if (response.one("Connection") or "").lower() == "close" or response.version == "HTTP/1.0":
+        if not self._is_kept(response):
             self.close()
         return response
+
+    def _is_kept(self, response):
+        """tinyproxy closes after each answer without saying so: behind a proxy only a promise counts."""
+        said = (response.one("Connection") or "").lower()
+        return said == "keep-alive" if self.target.by_proxy else said != "close" and response.version != "HTTP/1.0"
 
     def _line(self):
         line = self._reader.readline(65536)
