@@ -1,0 +1,204 @@
+//! The application as a value: one request of HTTP in, its answer out. Sockets are not known here.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, OnceLock, Weak},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Body;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use remo_protocol::{dialect::Dialect, keys::PrivateKey};
+
+use crate::{
+    clock::Clock,
+    crypter::{Answer, Crypter, bare},
+    desk::Desk,
+    exec::Living,
+    limits::Limits,
+    router::{Route, route},
+    session::{Sessions, cookie},
+    users::UserService,
+};
+
+/// What an application is made of. Change what [`new`](Self::new) presets before you make one.
+#[derive(Clone)]
+pub struct Settings {
+    /// The server's long-term key.
+    pub key: Arc<PrivateKey>,
+    /// Who may log in.
+    pub users: Arc<dyn UserService>,
+    /// The lowest dialect that is spoken.
+    pub floor: Dialect,
+    /// The ceilings.
+    pub limits: Arc<Limits>,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+impl Settings {
+    /// A server with this key and these users, that speaks every dialect.
+    pub fn new(key: PrivateKey, users: Arc<dyn UserService>) -> Self {
+        Self {
+            key: Arc::new(key),
+            users,
+            floor: Dialect::V0_3,
+            limits: Arc::default(),
+            clock: Clock::system(),
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("floor", &self.floor)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The server as a [`tower::Service`] of HTTP requests: mount it in axum with `nest_service`, or in hyper
+/// by way of `hyper_util::service::TowerToHyperService`. Its paths (`/auth`, `/cmd/…`) are those below
+/// where it is mounted: whoever mounts it takes the prefix off, as axum does.
+///
+/// Clones share one set of sessions. It must be called within a tokio runtime that has its timer and its
+/// I/O enabled. When the last clone is dropped, all sessions end.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+/// use remo_protocol::keys::PrivateKey;
+/// use remo_serv::{Application, Settings, users::MemoryUserService};
+///
+/// let settings = Settings::new(PrivateKey::generate()?, Arc::new(MemoryUserService::default()));
+/// let router: axum::Router = axum::Router::new().nest_service("/remo", Application::new(settings));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Application(Arc<Inner>);
+
+struct Inner {
+    crypter: Crypter,
+    sweeper: OnceLock<()>,
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Application")
+            .field("settings", &self.0.crypter.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Application {
+    /// Makes the application.
+    pub fn new(settings: Settings) -> Self {
+        let desk = Desk {
+            limits: settings.limits.clone(),
+            living: Arc::new(Living::default()),
+        };
+        let sessions = Sessions::new(settings.limits.clone());
+        Self(Arc::new(Inner {
+            crypter: Crypter::new(settings, sessions, desk),
+            sweeper: OnceLock::new(),
+        }))
+    }
+
+    /// Ends all sessions, and waits until every process that was started is gone.
+    pub async fn shut_down(&self) {
+        self.0.crypter.sessions.end_all();
+        self.0.crypter.desk.living.gone().await;
+    }
+
+    /// How many sessions are logged in to.
+    pub fn sessions(&self) -> usize {
+        self.0.crypter.sessions.count()
+    }
+
+    async fn answer(self, request: Request<Body>) -> Response<Body> {
+        self.0.sweep_from_now_on();
+        let (head, body) = request.into_parts();
+        let answered = self.0.answer(head.uri.path(), &head.headers, body).await;
+        let Ok(Answer {
+            mut response,
+            session,
+        }) = answered
+        else {
+            tracing::error!("the system gives no random bytes");
+            return bare(StatusCode::INTERNAL_SERVER_ERROR);
+        };
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store, no-transform"),
+        );
+        cookie::write(&session).map(|value| headers.insert(header::SET_COOKIE, value));
+        response
+    }
+}
+
+impl Inner {
+    async fn answer(
+        &self,
+        path: &str,
+        headers: &http::HeaderMap,
+        body: Body,
+    ) -> Result<Answer, getrandom::Error> {
+        let ids = cookie::read(headers);
+        if path.len() > self.crypter.settings.limits.path {
+            let session = self.crypter.sessions.visit(&ids)?;
+            return Ok(Answer {
+                response: bare(StatusCode::URI_TOO_LONG),
+                session,
+            });
+        }
+        match route(path) {
+            Route::Auth => self.crypter.auth(&ids, body).await,
+            Route::Verb(verb, argument) => {
+                self.crypter.verb(verb, path, argument, &ids, body).await
+            }
+        }
+    }
+
+    /// Ends silent sessions from time to time, as long as there is an application.
+    fn sweep_from_now_on(self: &Arc<Self>) {
+        self.sweeper.get_or_init(|| {
+            let (inner, pause) = (
+                Arc::downgrade(self),
+                self.crypter.settings.limits.session_time / 20,
+            );
+            tokio::spawn(sweep(
+                inner,
+                pause.clamp(Duration::from_millis(10), Duration::from_secs(5)),
+            ));
+        });
+    }
+}
+
+async fn sweep(inner: Weak<Inner>, pause: Duration) {
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(inner) = inner.upgrade() else { return };
+        inner.crypter.sessions.sweep();
+    }
+}
+
+impl tower::Service<Request<Body>> for Application {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let application = self.clone();
+        Box::pin(async move { Ok(application.answer(request).await) })
+    }
+}

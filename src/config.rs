@@ -1,0 +1,299 @@
+//! What a server is to do: the command line, over the configuration file, over the defaults.
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use remo_protocol::{
+    dialect::Dialect,
+    keys::{KeyError, PrivateKey},
+};
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::{Settings, cli::Cli, limits::Limits, listener::Address, users};
+
+/// A server's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where it listens.
+    pub address: Address,
+    /// The time after which a silent session ends.
+    pub session_time: Duration,
+    /// The file to log to; standard error where there is none.
+    pub log: Option<PathBuf>,
+    /// Where users are looked up, as `SERVICE:ARGUMENT`.
+    pub user_service: String,
+    /// The file of the server's private key.
+    pub key_file: PathBuf,
+    /// Whether more is logged.
+    pub debug: bool,
+    /// The lowest dialect.
+    pub floor: Dialect,
+    /// Bytes of input that wait for a process.
+    pub spool_limit: u64,
+    /// Where they wait.
+    pub spool_folder: PathBuf,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read configuration '{}': {}", .0.display(), remo_cli::reason(.1))]
+    Read(PathBuf, io::Error),
+    /// The file is no TOML, or has a key or a value that is none of ours; the error names the line.
+    #[error("configuration '{}': {}", .0.display(), .1.to_string().trim_end())]
+    Parse(PathBuf, toml::de::Error),
+    /// A value is out of its range.
+    #[error("{0}")]
+    Value(String),
+    /// There is no key.
+    #[error(
+        "cannot read server key '{}': {} (make one with 'build-key-pair --no-password remo_serv', or name another with --key-file)",
+        .0.display(), remo_cli::reason(.1)
+    )]
+    KeyRead(PathBuf, io::Error),
+    /// The key is no good.
+    #[error("cannot use server key '{}': {}", .0.display(), .1)]
+    Key(PathBuf, KeyError),
+    /// The key is encrypted.
+    #[error(
+        "cannot use server key '{}': it is encrypted, and a server has nobody to ask (make one with 'build-key-pair --no-password remo_serv')",
+        .0.display()
+    )]
+    KeyEncrypted(PathBuf),
+    /// The users cannot be looked up.
+    #[error(transparent)]
+    Users(#[from] users::UsersError),
+}
+
+/// The configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct File {
+    port: Option<u16>,
+    host: Option<String>,
+    timeout: Option<u64>,
+    log: Option<PathBuf>,
+    user_service: Option<String>,
+    key_file: Option<PathBuf>,
+    debug: Option<bool>,
+    min_dialect: Option<String>,
+    spool_limit: Option<u64>,
+    spool_folder: Option<PathBuf>,
+}
+
+impl Config {
+    /// The configuration that a command line and the file that it names make.
+    ///
+    /// # Errors
+    /// What is wrong with the file or a value.
+    pub fn load(cli: &Cli) -> Result<Self, ConfigError> {
+        let file = cli.conf.as_deref().map_or(Ok(File::default()), read)?;
+        let floor = file.min_dialect.as_deref().map(str::parse).transpose();
+        let floor = floor
+            .map_err(|error: remo_protocol::dialect::UnknownDialect| value("min-dialect", error))?;
+        let host = cli
+            .interface
+            .clone()
+            .or(file.host)
+            .unwrap_or_else(|| "0.0.0.0".into());
+        let timeout = cli.session.or(file.timeout).unwrap_or(600);
+        if !(1..=86_400).contains(&timeout) {
+            return Err(value(
+                "timeout",
+                "a session lasts 1 to 86400 seconds of silence",
+            ));
+        }
+        let defaults = Limits::default();
+        let config = Self {
+            address: Address::new(&host, cli.port.or(file.port).unwrap_or(8080)),
+            session_time: Duration::from_secs(timeout),
+            log: cli.log.clone().or(file.log),
+            user_service: cli
+                .user_service
+                .clone()
+                .or(file.user_service)
+                .unwrap_or_else(|| "SqliteUserService:users_db.sqlite".into()),
+            key_file: cli
+                .key_file
+                .clone()
+                .or(file.key_file)
+                .unwrap_or_else(|| "remo_serv_key.pem".into()),
+            debug: cli.debug || file.debug.unwrap_or(false),
+            floor: cli.min_dialect.or(floor).unwrap_or(Dialect::V0_3),
+            spool_limit: cli
+                .spool_limit
+                .or(file.spool_limit)
+                .unwrap_or(defaults.spool),
+            spool_folder: cli
+                .spool_folder
+                .clone()
+                .or(file.spool_folder)
+                .unwrap_or(defaults.spool_folder),
+        };
+        config.check_log()?;
+        Ok(config)
+    }
+
+    /// Reads the key and opens the user database.
+    ///
+    /// # Errors
+    /// What is wrong with them, and which command makes them.
+    pub fn settings(&self) -> Result<Settings, ConfigError> {
+        let key = self.key()?;
+        if !self.spool_folder.is_dir() {
+            let folder = self.spool_folder.display();
+            return Err(value(
+                "spool-folder",
+                format_args!("there is no folder '{folder}' (make it, or name another)"),
+            ));
+        }
+        let mut settings = Settings::new(key, users::open(&self.user_service)?);
+        settings.floor = self.floor;
+        settings.limits = Arc::new(Limits {
+            session_time: self.session_time,
+            spool: self.spool_limit,
+            spool_folder: self.spool_folder.clone(),
+            ..Limits::default()
+        });
+        Ok(settings)
+    }
+
+    fn key(&self) -> Result<PrivateKey, ConfigError> {
+        let path = &self.key_file;
+        let pem = read_key(path).map_err(|error| ConfigError::KeyRead(path.clone(), error))?;
+        PrivateKey::from_pem(&pem, None).map_err(|error| match error {
+            KeyError::NeedsPassword => ConfigError::KeyEncrypted(path.clone()),
+            error => ConfigError::Key(path.clone(), error),
+        })
+    }
+
+    /// Whether others than its owner may read the server's key.
+    pub fn key_is_open(&self) -> bool {
+        fs::metadata(&self.key_file)
+            .is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+    }
+
+    /// Python's `log` names a file that says how to log: nothing may be appended to that.
+    fn check_log(&self) -> Result<(), ConfigError> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let Ok(text) = fs::read(log) else {
+            return Ok(());
+        };
+        let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+        if first == Some(&b'[') {
+            let log = log.display();
+            return Err(value(
+                "log",
+                format_args!(
+                    "'{log}' looks like a logging configuration of Python (name the file to write the log to)"
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<File, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|error| ConfigError::Read(path.into(), error))?;
+    toml::from_str(&text).map_err(|error| ConfigError::Parse(path.into(), error))
+}
+
+fn read_key(path: &Path) -> io::Result<zeroize::Zeroizing<Vec<u8>>> {
+    use std::io::Read;
+    let mut pem = zeroize::Zeroizing::new(Vec::with_capacity(4096));
+    fs::File::open(path)?
+        .take(remo_protocol::limits::PEM as u64 + 1)
+        .read_to_end(&mut pem)?;
+    Ok(pem)
+}
+
+fn value(key: &str, error: impl std::fmt::Display) -> ConfigError {
+    ConfigError::Value(format!("{key}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, cli: Cli) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let conf = folder.path().join("remo.toml");
+        fs::write(&conf, text).unwrap();
+        Config::load(&Cli {
+            conf: Some(conf),
+            ..cli
+        })
+    }
+
+    #[test]
+    fn without_anything_the_defaults_of_python_hold() {
+        let config = Config::load(&Cli::default()).unwrap();
+        assert_eq!(config.address, Address::Tcp("0.0.0.0".into(), 8080));
+        assert_eq!(config.session_time, Duration::from_secs(600));
+        assert_eq!(config.user_service, "SqliteUserService:users_db.sqlite");
+        assert_eq!(config.key_file, Path::new("remo_serv_key.pem"));
+        assert_eq!(config.floor, Dialect::V0_3);
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let text = "port = 1\nhost = 'a'\ntimeout = 5\nmin-dialect = '0.6'\ndebug = true";
+        let config = load(
+            text,
+            Cli {
+                port: Some(2),
+                session: Some(7),
+                ..Cli::default()
+            },
+        )
+        .unwrap();
+        assert_eq!(config.address, Address::Tcp("a".into(), 2));
+        assert_eq!(config.session_time, Duration::from_secs(7));
+        assert_eq!(config.floor, Dialect::V0_6);
+        assert!(config.debug);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_its_line() {
+        let error = load("port = 1\nprot = 2\n", Cli::default())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("line 2") && error.contains("prot"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for text in [
+            "port = 70000",
+            "timeout = 0",
+            "min-dialect = '0.5'",
+            "port = 'x'",
+        ] {
+            assert!(load(text, Cli::default()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_logging_configuration_of_python_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("logging.ini");
+        fs::write(&log, "\n[loggers]\nkeys=root\n").unwrap();
+        let error = Config::load(&Cli {
+            log: Some(log),
+            ..Cli::default()
+        })
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("Python"), "{error}");
+    }
+}

@@ -1,0 +1,257 @@
+//! `/auth`: logs users in and out. Every refusal of a log-in looks the same and leaves at one fixed time
+//! after the request was read, whatever was wrong with it.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use remo_protocol::{
+    dialect::Dialect,
+    keys::{PrivateKey, UserKey},
+    limits::TRANSIENT_KEYS,
+    login::{LoginAnswer, LoginRequest},
+    refusal::Refusal,
+};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{Answer, Crypter, bare, opened::drain_briefly, plain, transient::Used};
+use crate::{
+    limits::Limits,
+    session::SessionId,
+    users::{UserService, UsersError},
+};
+
+/// What all log-ins share.
+pub(crate) struct Logins {
+    checking: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    used: Mutex<Used>,
+}
+
+impl Logins {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            checking: Arc::new(Semaphore::new(limits.logins.max(1))),
+            waiting: Arc::new(Semaphore::new(
+                limits.logins_waiting.saturating_add(limits.logins.max(1)),
+            )),
+            used: Mutex::new(Used::new(TRANSIENT_KEYS)),
+        }
+    }
+}
+
+/// Why nobody is logged in.
+enum Failure {
+    /// The peer did something wrong.
+    Refused(Refusal),
+    /// The user database cannot be read.
+    Users(UsersError),
+    /// Too many are at it.
+    Busy,
+    /// The checking broke.
+    Broken,
+}
+
+impl Crypter {
+    /// Answers an `/auth`: logs in, or, where the body is empty, out.
+    pub(crate) async fn auth(
+        &self,
+        ids: &[SessionId],
+        body: Body,
+    ) -> Result<Answer, getrandom::Error> {
+        let body = match self.read(body).await {
+            Ok(body) => body,
+            Err(status) => {
+                return Ok(Answer {
+                    response: bare(status),
+                    session: self.sessions.visit(ids)?,
+                });
+            }
+        };
+        if body.is_empty() {
+            return self.log_out(ids);
+        }
+        let refusal_at = Instant::now() + self.settings.limits.refusal_time;
+        match self.log_in(&body, ids).await {
+            Ok((text, session)) => Ok(Answer {
+                response: plain(StatusCode::OK, text),
+                session,
+            }),
+            Err(failure) => {
+                let response = self.refused(failure, refusal_at).await;
+                Ok(Answer {
+                    response,
+                    session: self.sessions.visit(ids)?,
+                })
+            }
+        }
+    }
+
+    async fn read(&self, body: Body) -> Result<Bytes, StatusCode> {
+        let limits = &self.settings.limits;
+        let mut limited = Limited::new(body, limits.auth_body);
+        match timeout(limits.auth_time, (&mut limited).collect()).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                drain_briefly(Body::new(limited.map_err(axum::Error::new).boxed_unsync())).await;
+                Err(StatusCode::PAYLOAD_TOO_LARGE)
+            }
+            Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+            Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+        }
+    }
+
+    /// By the cookie alone, as the clients of these dialects do it.
+    fn log_out(&self, ids: &[SessionId]) -> Result<Answer, getrandom::Error> {
+        for login in self.sessions.logins(ids) {
+            tracing::info!(user = login.user.as_str(), "logged out");
+            self.sessions.log_out(&login);
+        }
+        let session = self.sessions.visit(ids)?;
+        Ok(Answer {
+            response: plain(StatusCode::OK, "Disconnected"),
+            session,
+        })
+    }
+
+    async fn log_in(&self, body: &[u8], ids: &[SessionId]) -> Result<(String, SessionId), Failure> {
+        let request = LoginRequest::parse(body).map_err(Failure::Refused)?;
+        let (user, key) = (request.user.clone(), request.key);
+        let checked = self.check(request).await.inspect_err(|failure| {
+            if let Failure::Refused(refusal) = failure {
+                tracing::warn!(
+                    user = user.as_str(),
+                    refusal = refusal.name(),
+                    "log-in refused"
+                );
+            }
+        });
+        let (
+            LoginAnswer {
+                user,
+                text,
+                key: session_key,
+            },
+            floor,
+        ) = checked?;
+        // Of two that came at once with one key, the second stops here.
+        if !self.used().insert(key) {
+            return Err(Failure::Refused(Refusal::TransientKeyReused));
+        }
+        let floor = floor.max(self.settings.floor);
+        let login = self
+            .sessions
+            .log_in(user, session_key, floor, ids)
+            .map_err(|_| Failure::Busy)?;
+        tracing::info!(
+            user = login.user.as_str(),
+            sessions = self.sessions.count(),
+            "logged in"
+        );
+        Ok((text, login.id.clone()))
+    }
+
+    /// Proves a log-in on a thread where nobody else waits, a bounded number at once.
+    async fn check(&self, request: LoginRequest) -> Result<(LoginAnswer, Dialect), Failure> {
+        if self.used().contains(&request.key) {
+            return Err(Failure::Refused(Refusal::TransientKeyReused));
+        }
+        let _waiting = self
+            .logins
+            .waiting
+            .try_acquire()
+            .map_err(|_| Failure::Busy)?;
+        let checking = self
+            .logins
+            .checking
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| Failure::Broken)?;
+        let (users, server) = (self.settings.users.clone(), self.settings.key.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let _checking = checking;
+            prove(request, &*users, &server)
+        });
+        work.await.map_err(|_| Failure::Broken)?
+    }
+
+    fn used(&self) -> std::sync::MutexGuard<'_, Used> {
+        self.logins
+            .used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn refused(&self, failure: Failure, at: Instant) -> Response<Body> {
+        let status = match failure {
+            Failure::Refused(Refusal::LoginMalformed) => return bare(StatusCode::BAD_REQUEST),
+            Failure::Busy => return busy(),
+            Failure::Refused(_) => StatusCode::FORBIDDEN,
+            Failure::Users(error) => {
+                tracing::error!(%error, "the user database cannot be read");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Failure::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        sleep_until(next(at, self.settings.limits.refusal_time)).await;
+        bare(status)
+    }
+}
+
+/// Everything that costs: the user is looked up, the signature proved, the answer made. An unknown user
+/// goes the same way with another key.
+fn prove(
+    request: LoginRequest,
+    users: &dyn UserService,
+    server: &PrivateKey,
+) -> Result<(LoginAnswer, Dialect), Failure> {
+    let found = users.find(&request.user).map_err(Failure::Users)?;
+    let (key, floor) = match found {
+        Some(user) => (user.key, user.floor),
+        None => return Err(decoy(request, server)),
+    };
+    let key = match key {
+        Ok(key) => key,
+        Err(error) => {
+            tracing::error!(user = request.user.as_str(), %error, "the user's key in the database is unusable");
+            return Err(decoy(request, server));
+        }
+    };
+    let proved = request.prove(&key).map_err(Failure::Refused)?;
+    let answer = proved.answer(server).map_err(Failure::Refused)?;
+    Ok((answer, floor.unwrap_or(Dialect::V0_3)))
+}
+
+fn decoy(request: LoginRequest, server: &PrivateKey) -> Failure {
+    // The user's key may not be the server's: what the server signs would then pass for the user's.
+    let _ = request.prove(&UserKey::Ed448(server.public()));
+    Failure::Refused(Refusal::UserUnknown)
+}
+
+/// The first moment of the grid `at`, `at` + `step`, … that is not over: under load, too, the time of a
+/// refusal tells little.
+fn next(at: Instant, step: Duration) -> Instant {
+    let late = Instant::now().saturating_duration_since(at);
+    if late.is_zero() || step.is_zero() {
+        return at;
+    }
+    let steps = late.as_nanos() / step.as_nanos() + 1;
+    at + step.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
+}
+
+fn busy() -> Response<Body> {
+    let mut response = bare(StatusCode::SERVICE_UNAVAILABLE);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}

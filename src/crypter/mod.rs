@@ -1,0 +1,258 @@
+//! The crypter: below it travel sealed bytes, above it there are calls and replies. It logs users in,
+//! proves requests and seals answers.
+
+mod auth;
+mod opened;
+mod sealed;
+mod transient;
+
+use std::sync::{Arc, atomic::Ordering};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use remo_protocol::{
+    dialect::Dialect,
+    session::{Begun, Head, Rejected},
+};
+use tokio::sync::Semaphore;
+
+pub(crate) use auth::Logins;
+
+use self::opened::BodyLines;
+use crate::{
+    Settings,
+    call::{Call, InputFault, Reply},
+    desk::Desk,
+    ops,
+    router::Verb,
+    session::{Login, SessionId, Sessions},
+};
+
+/// What the crypter works with.
+pub(crate) struct Crypter {
+    pub(crate) settings: Settings,
+    pub(crate) sessions: Sessions,
+    pub(crate) desk: Desk,
+    logins: Logins,
+    /// Long lines that are gathered before anything of their request is proved.
+    long_lines: Arc<Semaphore>,
+}
+
+/// An answer, and the session whose cookie goes with it.
+pub(crate) struct Answer {
+    pub(crate) response: Response<Body>,
+    pub(crate) session: SessionId,
+}
+
+impl Crypter {
+    pub(crate) fn new(settings: Settings, sessions: Sessions, desk: Desk) -> Self {
+        let logins = Logins::new(&settings.limits);
+        Self {
+            settings,
+            sessions,
+            desk,
+            logins,
+            long_lines: Arc::new(Semaphore::new(LONG_LINES)),
+        }
+    }
+
+    /// Answers a verb in the session of whoever sealed the request.
+    pub(crate) async fn verb(
+        &self,
+        verb: Verb,
+        path: &str,
+        argument: Option<&str>,
+        ids: &[SessionId],
+        body: Body,
+    ) -> Result<Answer, getrandom::Error> {
+        let logins = self.sessions.logins(ids);
+        if logins.is_empty() {
+            let session = self.sessions.visit(ids)?;
+            return Ok(Answer {
+                response: self.unauthenticated(verb, body).await,
+                session,
+            });
+        }
+        let mut lines = BodyLines::new(body, self.settings.limits.stall, self.long_lines.clone());
+        let first = lines.next().await;
+        let login = whose(
+            logins,
+            argument,
+            first.as_ref().ok().and_then(Option::as_ref),
+        );
+        let session = login.id.clone();
+        let response = match first {
+            Err(fault) => self.refuse(fault_status(fault), lines).await,
+            Ok(first) => {
+                self.in_turn(
+                    verb,
+                    Head {
+                        path,
+                        argument,
+                        first: first.as_deref(),
+                    },
+                    login,
+                    lines,
+                )
+                .await
+            }
+        };
+        Ok(Answer { response, session })
+    }
+
+    async fn unauthenticated(&self, verb: Verb, body: Body) -> Response<Body> {
+        opened::drain_briefly(body).await;
+        match verb {
+            Verb::Info => plain(StatusCode::OK, ops::info::text()),
+            _ => bare(StatusCode::FORBIDDEN),
+        }
+    }
+
+    /// Answers one request of a session when those before it are answered.
+    async fn in_turn(
+        &self,
+        verb: Verb,
+        head: Head<'_>,
+        login: Arc<Login>,
+        lines: BodyLines,
+    ) -> Response<Body> {
+        let Some(mut turn) = login.clone().turn(self.settings.limits.turns_waiting).await else {
+            return self.refuse(StatusCode::SERVICE_UNAVAILABLE, lines).await;
+        };
+        if login.is_ended() {
+            return self.refuse(StatusCode::FORBIDDEN, lines).await;
+        }
+        let begun = turn
+            .memory
+            .begin(head, login.floor(), self.settings.clock.now());
+        let begun = match begun {
+            Ok(begun) => begun,
+            // Which server this is, is open to all; and nothing was sealed.
+            Err(_) if verb == Verb::Info && head.first.is_none() => {
+                return plain(StatusCode::OK, ops::info::text());
+            }
+            Err(rejected) => return self.reject(rejected, verb, head, &login, lines).await,
+        };
+        self.raise_floor(&login, begun.dialect).await;
+        let Begun {
+            argument,
+            data,
+            body,
+            answer,
+            ..
+        } = begun;
+        let (input, rest) = opened::input(data, lines, body);
+        let reply = match argument.transpose() {
+            Err(refusal) => {
+                drop(input);
+                Reply::failed(verb.false_argument(), refusal)
+            }
+            Ok(argument) => {
+                let call = Call {
+                    who: login.user.clone(),
+                    op: verb.op(argument.unwrap_or_else(Bytes::new)),
+                    input,
+                    interactive: login.interactive.clone(),
+                };
+                self.desk.handle(call).await
+            }
+        };
+        turn.memory.observe(rest.newest.load(Ordering::Relaxed));
+        rest.drain(self.settings.limits.spool).await;
+        sealed::response(reply, answer, turn, self.settings.clock.clone())
+    }
+
+    /// Refuses a request that did not prove its head. Nothing is sealed for it.
+    async fn reject(
+        &self,
+        rejected: Rejected,
+        verb: Verb,
+        head: Head<'_>,
+        login: &Login,
+        lines: BodyLines,
+    ) -> Response<Body> {
+        let Rejected {
+            refusal,
+            ends_session,
+        } = rejected;
+        tracing::warn!(
+            user = login.user.as_str(),
+            refusal = refusal.name(),
+            ends_session,
+            "request refused"
+        );
+        if ends_session {
+            self.sessions.log_out(login);
+        }
+        // Where there is no body, only the argument can be false.
+        let status = if head.first.is_none() {
+            verb.false_argument()
+        } else {
+            400
+        };
+        self.refuse(
+            StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
+            lines,
+        )
+        .await
+    }
+
+    async fn refuse(&self, status: StatusCode, lines: BodyLines) -> Response<Body> {
+        opened::drain_briefly(lines.into_body()).await;
+        bare(status)
+    }
+
+    /// A user who proved a body of 0.6 will not be taken for one of 0.3 again.
+    async fn raise_floor(&self, login: &Login, dialect: Option<Dialect>) {
+        if dialect != Some(Dialect::V0_6) || login.floor() >= Dialect::V0_6 {
+            return;
+        }
+        self.sessions.raise_floor(&login.user, Dialect::V0_6);
+        let (users, user) = (self.settings.users.clone(), login.user.clone());
+        let raised =
+            tokio::task::spawn_blocking(move || users.raise_floor(&user, Dialect::V0_6)).await;
+        if let Ok(Err(error)) = raised {
+            tracing::error!(user = login.user.as_str(), %error, "cannot raise the user's dialect floor");
+        }
+    }
+}
+
+/// The session that sealed the request, among several whose cookies were sent.
+fn whose(logins: Vec<Arc<Login>>, argument: Option<&str>, first: Option<&Bytes>) -> Arc<Login> {
+    let mut logins = logins.into_iter();
+    // There is one at least.
+    let Some(eldest) = logins.next() else {
+        unreachable!("a request without a log-in was answered before")
+    };
+    if logins.len() == 0 {
+        return eldest;
+    }
+    let token = first.map_or(argument.unwrap_or_default().as_bytes(), |line| line);
+    let mut all = std::iter::once(eldest.clone()).chain(logins);
+    all.find(|login| login.sealed(token)).unwrap_or(eldest)
+}
+
+fn fault_status(fault: InputFault) -> StatusCode {
+    StatusCode::from_u16(Reply::from(fault).status).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+/// An answer that says nothing but its status.
+pub(crate) fn bare(status: StatusCode) -> Response<Body> {
+    plain(status, "")
+}
+
+/// An answer that is not sealed. It has a length: by that, Python's clients know it.
+pub(crate) fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::from(text.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        http::HeaderValue::from_static("text/plain"),
+    );
+    response
+}
+
+/// How many lines over [`opened::LONG`] may be gathered at once before they are proved: so nobody
+/// without a key takes more memory than this times the longest line.
+const LONG_LINES: usize = 8;

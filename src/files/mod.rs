@@ -1,0 +1,80 @@
+//! Files by name: read, and replaced as a whole. Who asked for them is not known here.
+
+mod read;
+mod replace;
+
+use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt, path::Path};
+
+use bytes::Bytes;
+
+pub(crate) use read::open;
+pub(crate) use replace::Replacement;
+
+/// Why there is no file to read, or none can be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    #[error("the file name is empty")]
+    Empty,
+    #[error("the file name contains a NUL character")]
+    Nul,
+    #[error("'{0}' is {1}, not a regular file")]
+    NotRegular(String, &'static str),
+    #[error("'{0}' is too large for the token numbers of dialect 0.6 (128 GiB)")]
+    TooLarge(String),
+    #[error("cannot {verb} '{name}': {error}")]
+    Io {
+        verb: &'static str,
+        name: String,
+        error: io::Error,
+    },
+}
+
+impl FileError {
+    /// Whether the name is at fault, and not the writing.
+    pub(crate) fn is_of_name(&self) -> bool {
+        use io::ErrorKind as Kind;
+        match self {
+            Self::Io { error, .. } => matches!(
+                error.kind(),
+                Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidFilename
+            ),
+            _ => true,
+        }
+    }
+}
+
+/// The path that a name on the wire means: relative ones start at the server's working directory.
+pub(crate) fn path(name: &Bytes) -> Result<&Path, FileError> {
+    if name.is_empty() {
+        return Err(FileError::Empty);
+    }
+    if name.contains(&0) {
+        return Err(FileError::Nul);
+    }
+    Ok(Path::new(OsStr::from_bytes(name)))
+}
+
+/// A name as people may see it, without control characters.
+fn shown(path: &Path) -> String {
+    path.to_string_lossy()
+        .chars()
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_debug().collect()
+            } else {
+                vec![c]
+            }
+        })
+        .collect()
+}
+
+/// What is there in place of a regular file.
+fn kind(kind: std::fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    match kind {
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_fifo() => "a pipe",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
+    }
+}

@@ -1,0 +1,136 @@
+//! The command `remo-serv`: arguments, logs, signals and the exit code. The rest is the library.
+
+use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, process::ExitCode, sync::Mutex};
+
+use remo_serv::{
+    Application,
+    cli::Cli,
+    config::Config,
+    listener::Listener,
+    server::{ConnectionLimits, serve},
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::Level;
+
+fn main() -> ExitCode {
+    let cli = match remo_cli::parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => remo_cli::fail(PROGRAM, &error),
+    }
+}
+
+type Error = Box<dyn std::error::Error>;
+
+fn run(cli: &Cli) -> Result<(), Error> {
+    let config = Config::load(cli)?;
+    let settings = config.settings()?;
+    if cli.config_check {
+        return Ok(remo_cli::print(
+            "configuration, server key and user database are sound\n",
+        )?);
+    }
+    log_to(&config)?;
+    if config.key_is_open() {
+        tracing::warn!(key_file = %config.key_file.display(), "others may read the server's key (chmod 600)");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = Listener::bind(&config.address).await.map_err(|error| {
+            format!(
+                "cannot listen on {}: {} (see --interface and --port)",
+                config.address,
+                remo_cli::reason(&error)
+            )
+        })?;
+        let stop = stop_signal()?;
+        remo_cli::print(format!(
+            "{PROGRAM} {} listening on {}\n",
+            env!("CARGO_PKG_VERSION"),
+            listener.address()
+        ))?;
+        serve(
+            listener,
+            Application::new(settings),
+            connection_limits(),
+            stop,
+        )
+        .await;
+        Ok(())
+    })
+}
+
+/// Ready at the first SIGTERM or SIGINT; a second one ends the process at once.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(1);
+        });
+    })
+}
+
+fn log_to(config: &Config) -> Result<(), Error> {
+    let level = if config.debug {
+        Level::DEBUG
+    } else {
+        Level::INFO
+    };
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false);
+    let Some(path) = &config.log else {
+        let colours = io::IsTerminal::is_terminal(&io::stderr());
+        log.with_writer(io::stderr).with_ansi(colours).init();
+        return Ok(());
+    };
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| {
+            format!(
+                "cannot write log '{}': {}",
+                path.display(),
+                remo_cli::reason(&error)
+            )
+        })?;
+    log.with_writer(Mutex::new(file)).with_ansi(false).init();
+    Ok(())
+}
+
+/// As many connections as half of the descriptors allow: a request may take several. The limit itself is
+/// not raised, since every command would inherit it.
+fn connection_limits() -> ConnectionLimits {
+    use rustix::process::{Resource, getrlimit};
+    let preset = ConnectionLimits::default();
+    let descriptors = getrlimit(Resource::Nofile)
+        .current
+        .and_then(|most| usize::try_from(most).ok());
+    let connections = descriptors.map_or(preset.connections, |most| {
+        (most / 2).clamp(16, preset.connections)
+    });
+    ConnectionLimits {
+        connections,
+        ..preset
+    }
+}
+
+const PROGRAM: &str = "remo-serv";

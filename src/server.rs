@@ -1,0 +1,215 @@
+//! A listener and an application, put together by hyper: connections come in, are bounded in number and
+//! in time, and end in good order.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Body;
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Sleep, sleep, timeout},
+};
+use tower::ServiceExt;
+
+use crate::{
+    Application,
+    listener::{Accepted, Listener},
+};
+
+/// The ceilings of connections. Every field may be changed.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// Connections at once; one more waits to be accepted.
+    pub connections: usize,
+    /// Bytes of a request's head; more: 431.
+    pub head: usize,
+    /// Time for a head to arrive, and between two requests of a connection; then it is closed.
+    pub head_time: Duration,
+    /// Time in which a client takes nothing of an answer; then the connection is closed.
+    pub write_stall: Duration,
+    /// Time that requests in flight have to finish when the server stops.
+    pub grace: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            head: 96 * 1024,
+            head_time: Duration::from_secs(30),
+            write_stall: Duration::from_secs(600),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Serves until `stop` is ready. Then no connection is accepted, requests in flight finish within the
+/// grace, and every process ends.
+pub async fn serve(
+    listener: Listener,
+    application: Application,
+    limits: ConnectionLimits,
+    stop: impl Future<Output = ()>,
+) {
+    let (stopping, stopped) = watch::channel(false);
+    let places = Arc::new(Semaphore::new(limits.connections));
+    {
+        let accepting = accept(&listener, &application, limits, &places, &stopped);
+        tokio::select! {
+            () = accepting => {}
+            () = stop => {}
+        }
+    }
+    drop(listener);
+    tracing::info!("stopping");
+    let _ = stopping.send(true);
+    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+    // A connection gives its place back when it ends.
+    if timeout(limits.grace, places.acquire_many(all))
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests did not finish in time, and are cut");
+    }
+    application.shut_down().await;
+}
+
+async fn accept(
+    listener: &Listener,
+    application: &Application,
+    limits: ConnectionLimits,
+    places: &Arc<Semaphore>,
+    stopped: &watch::Receiver<bool>,
+) {
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok(Accepted::Tcp(stream)) => start(stream, application, limits, place, stopped),
+            Ok(Accepted::Unix(stream)) => start(stream, application, limits, place, stopped),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                // Descriptors may be short: somebody must have time to give one back.
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn start(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    application: &Application,
+    limits: ConnectionLimits,
+    place: OwnedSemaphorePermit,
+    stopped: &watch::Receiver<bool>,
+) {
+    let service = application
+        .clone()
+        .map_request(|request: Request<Incoming>| request.map(Body::new));
+    let io = TokioIo::new(Impatient {
+        stream,
+        limit: limits.write_stall,
+        waiting: None,
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time)
+        .max_header_size(limits.head)
+        .serve_connection(io, TowerToHyperService::new(service));
+    let mut stopped = stopped.clone();
+    tokio::spawn(async move {
+        let _place = place;
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = async { let _ = stopped.wait_for(|stopped| *stopped).await.map(drop); } => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended early");
+        }
+    });
+}
+
+/// A stream that breaks when its peer takes nothing of what is written for too long.
+struct Impatient<S> {
+    stream: S,
+    limit: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Impatient<S> {
+    fn watch<T>(
+        &mut self,
+        written: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.waiting = None;
+            return written;
+        }
+        let limit = self.limit;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
+        waiting
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        to: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, to)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, from);
+        self.watch(written, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, from);
+        self.watch(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
