@@ -232,7 +232,10 @@ def arguments():
     parser.add_argument("--quirks", choices=["none", "python"], default="none")
     parser.add_argument("--misbehave", choices=sorted(MISDEEDS), help="; ".join("%s: %s" % p for p in MISDEEDS.items()))
     parser.add_argument("--port", type=int, default=0)
-    return parser.parse_args()
+    said = parser.parse_args()
+    if said.dialect == "0.3" and (said.misbehave or "").startswith("wrong-"):
+        parser.error("--misbehave %s needs the frames of 0.6" % said.misbehave)
+    return said
 
 
 def stop(*_):
