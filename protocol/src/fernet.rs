@@ -39,6 +39,8 @@ pub type Iv = [u8; 16];
 pub struct Opened {
     /// When it was sealed, in seconds since 1970 by the sealer's clock.
     pub at: u64,
+    /// Its initialisation vector.
+    pub iv: Iv,
     /// What it holds.
     pub plain: Bytes,
     /// Its HMAC, by which a token can be recognised.
@@ -139,7 +141,7 @@ impl FernetKey {
             return Err(Refusal::TokenTooLarge);
         }
         let plain = Bytes::from(raw).slice(HEADER..HEADER + plain);
-        Ok(Opened { at, plain, mac })
+        Ok(Opened { at, iv, plain, mac })
     }
 }
 

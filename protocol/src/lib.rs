@@ -8,7 +8,7 @@
 //! - [`agreement`] and [`login`]: how two peers come to share a [`fernet::FernetKey`].
 //! - [`fernet`] and [`lines`]: one token, and the lines that carry tokens.
 //! - [`body`]: how tokens make a body, one state machine a direction and dialect.
-//! - [`session`]: what a server remembers of a session's requests.
+//! - [`session`]: what a server remembers of a session's requests; [`mark`]: how it knows its own tokens.
 //! - [`limits`]: every ceiling. [`refusal`]: all that a peer can do wrong.
 
 pub mod agreement;
@@ -19,6 +19,7 @@ pub mod keys;
 pub mod limits;
 pub mod lines;
 pub mod login;
+pub mod mark;
 pub mod name;
 pub mod refusal;
 pub mod session;

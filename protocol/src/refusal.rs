@@ -15,6 +15,9 @@ pub enum Refusal {
     /// A token's HMAC is not of this session's key.
     #[error("a token was not sealed with this session's key")]
     TokenForged,
+    /// A token of dialect 0.3 that this server made itself.
+    #[error("a token of the server was sent back to it")]
+    TokenReflected,
     /// A token carries more than [`TOKEN_PLAIN`](crate::limits::TOKEN_PLAIN).
     #[error("a token carries more than 4 MiB")]
     TokenTooLarge,
@@ -96,6 +99,7 @@ impl Refusal {
             Self::LineTooLong => "line_too_long",
             Self::TokenMalformed => "token_malformed",
             Self::TokenForged => "token_forged",
+            Self::TokenReflected => "token_reflected",
             Self::TokenTooLarge => "token_too_large",
             Self::BodyMissing => "body_missing",
             Self::FrameMalformed => "frame_malformed",

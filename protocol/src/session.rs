@@ -10,6 +10,7 @@ use crate::{
     dialect::Dialect,
     fernet::{FernetKey, Opened},
     limits,
+    mark::Mark,
     refusal::Refusal,
 };
 
@@ -17,6 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Session {
     key: FernetKey,
+    mark: Mark,
     speaks: Speaks,
 }
 
@@ -82,15 +84,21 @@ impl Rejected {
 #[derive(Clone, Debug)]
 pub struct Answer {
     key: FernetKey,
-    request: Option<RequestNumber>,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    V0_3(Mark),
+    V0_6(RequestNumber),
 }
 
 impl Answer {
     /// The sealer of an answer with this status.
     pub fn sealer(self, status: u16) -> Sealer {
-        match self.request {
-            None => Sealer::v0_3(self.key, Lineation::After),
-            Some(request) => Sealer::v0_6(
+        match self.kind {
+            Kind::V0_3(mark) => Sealer::v0_3(self.key, Lineation::After).marked(mark),
+            Kind::V0_6(request) => Sealer::v0_6(
                 self.key,
                 Lineation::After,
                 request,
@@ -102,11 +110,15 @@ impl Answer {
 
 impl Session {
     /// A session that was just logged in to.
-    pub fn new(key: FernetKey) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`Refusal::RandomMissing`].
+    pub fn new(key: FernetKey) -> Result<Self, Refusal> {
+        Ok(Self {
             key,
+            mark: Mark::draw()?,
             speaks: Speaks::Undecided,
-        }
+        })
     }
 
     /// The dialect that it speaks, once a request has settled it.
@@ -135,17 +147,13 @@ impl Session {
                 Ok(begun_v0_6(&self.key, number, frame, head.argument))
             }
             Speaks::V0_3(arguments) => {
-                let argument = head
-                    .argument
-                    .map(|token| arguments.admit(&self.key, token))
-                    .transpose();
-                let argument = argument.map_err(Rejected::mild)?;
-                let first = first.transpose().map_err(Rejected::mild)?;
-                arguments.observe(first.as_ref().map_or(0, |opened| opened.at));
-                Ok(begun_v0_3(&self.key, Some(Dialect::V0_3), argument, first))
+                let (argument, first) = arguments
+                    .begin(&self.key, &self.mark, head.argument, first)
+                    .map_err(Rejected::mild)?;
+                Ok(self.begun_v0_3(Some(Dialect::V0_3), argument, first))
             }
             // Nothing that could be proved was sent, and nothing that needs it: `/info`, `/idt`, `/edt`.
-            Speaks::Undecided => Ok(begun_v0_3(&self.key, None, None, None)),
+            Speaks::Undecided => Ok(self.begun_v0_3(None, None, None)),
         }
     }
 
@@ -153,6 +161,25 @@ impl Session {
     pub fn observe(&mut self, newest: u64) {
         if let Speaks::V0_3(arguments) = &mut self.speaks {
             arguments.observe(newest);
+        }
+    }
+
+    fn begun_v0_3(
+        &self,
+        dialect: Option<Dialect>,
+        argument: Option<Bytes>,
+        first: Option<Opened>,
+    ) -> Begun {
+        let (key, mark) = (self.key.clone(), self.mark.clone());
+        Begun {
+            dialect,
+            argument: argument.map(Ok),
+            data: first.map(|opened| opened.plain).unwrap_or_default(),
+            body: Opener::v0_3(key.clone()).refusing(mark.clone()),
+            answer: Answer {
+                key,
+                kind: Kind::V0_3(mark),
+            },
         }
     }
 
@@ -198,24 +225,6 @@ impl Session {
     }
 }
 
-fn begun_v0_3(
-    key: &FernetKey,
-    dialect: Option<Dialect>,
-    argument: Option<Bytes>,
-    first: Option<Opened>,
-) -> Begun {
-    Begun {
-        dialect,
-        argument: argument.map(Ok),
-        data: first.map(|opened| opened.plain).unwrap_or_default(),
-        body: Opener::v0_3(key.clone()),
-        answer: Answer {
-            key: key.clone(),
-            request: None,
-        },
-    }
-}
-
 fn begun_v0_6(
     key: &FernetKey,
     number: RequestNumber,
@@ -229,7 +238,7 @@ fn begun_v0_6(
         body: Opener::rest_of_v0_6(key.clone(), number, frame.end),
         answer: Answer {
             key: key.clone(),
-            request: Some(number),
+            kind: Kind::V0_6(number),
         },
     }
 }
@@ -242,10 +251,30 @@ struct Arguments {
 }
 
 impl Arguments {
+    /// Proves the argument and the first line of a request.
+    fn begin(
+        &mut self,
+        key: &FernetKey,
+        own: &Mark,
+        argument: Option<&str>,
+        first: Option<Result<Opened, Refusal>>,
+    ) -> Result<(Option<Bytes>, Option<Opened>), Refusal> {
+        let argument = argument
+            .map(|token| self.admit(key, own, token))
+            .transpose()?;
+        let first = first.transpose()?;
+        if let Some(first) = &first {
+            refuse_own(first, own)?;
+            self.observe(first.at);
+        }
+        Ok((argument, first))
+    }
+
     /// Proves an argument, and takes it for the only time.
-    fn admit(&mut self, key: &FernetKey, token: &str) -> Result<Bytes, Refusal> {
+    fn admit(&mut self, key: &FernetKey, own: &Mark, token: &str) -> Result<Bytes, Refusal> {
         // The HMAC stands for the decoded bytes: base64 has many spellings, they have one.
         let opened = key.open(token.as_bytes())?;
+        refuse_own(&opened, own)?;
         if self.used.contains_key(&opened.mac) {
             return Err(Refusal::ArgumentReplayed);
         }
@@ -266,6 +295,15 @@ impl Arguments {
 
     fn observe(&mut self, at: u64) {
         self.newest = self.newest.max(at);
+    }
+}
+
+/// What a server sealed is no request, in whatever place it comes back.
+fn refuse_own(opened: &Opened, own: &Mark) -> Result<(), Refusal> {
+    if own.is_on(&opened.iv) {
+        Err(Refusal::TokenReflected)
+    } else {
+        Ok(())
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use remo_protocol::{dialect::Dialect, fernet::FernetKey, name::UserName, session::Session};
+use remo_protocol::{
+    dialect::Dialect, fernet::FernetKey, name::UserName, refusal::Refusal, session::Session,
+};
 use tokio::{sync::OwnedMutexGuard, time::Instant};
 
 use super::SessionId;
@@ -33,19 +35,29 @@ pub(crate) struct Turn {
 }
 
 impl Login {
-    pub(crate) fn new(id: SessionId, user: UserName, key: FernetKey, floor: Dialect) -> Self {
-        Self {
+    /// A session that a user just logged in to.
+    ///
+    /// # Errors
+    /// Where the system gives no random bytes.
+    pub(crate) fn new(
+        id: SessionId,
+        user: UserName,
+        key: FernetKey,
+        floor: Dialect,
+    ) -> Result<Self, Refusal> {
+        let memory = Session::new(key.clone())?;
+        Ok(Self {
             id,
             user,
-            key: key.clone(),
+            key,
             interactive: Arc::default(),
             floor: Mutex::new(floor),
-            memory: Arc::new(tokio::sync::Mutex::new(Session::new(key))),
+            memory: Arc::new(tokio::sync::Mutex::new(memory)),
             waiting: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
             touched: Mutex::new(Instant::now()),
             ended: AtomicBool::new(false),
-        }
+        })
     }
 
     /// Waits until the requests before this one are answered; `None` where `most` are waiting already.

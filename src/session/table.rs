@@ -24,7 +24,7 @@ struct Kept {
     visitors: HashMap<SessionId, Instant>,
 }
 
-/// There are as many sessions as there may be.
+/// There are as many sessions as there may be, or no random bytes for one more.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
@@ -70,7 +70,8 @@ impl Sessions {
         replaced: &[SessionId],
     ) -> Result<Arc<Login>, Full> {
         let id = SessionId::draw().map_err(|_| Full)?;
-        let login = Arc::new(Login::new(id.clone(), user, key, floor));
+        let login = Login::new(id.clone(), user, key, floor).map_err(|_| Full)?;
+        let login = Arc::new(login);
         let ended = {
             let mut kept = self.lock();
             let ended = kept.make_room(&login.user, replaced, &self.limits)?;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::{Frame, RequestNumber};
 use crate::{
     fernet::{FernetKey, Opened},
+    mark::Mark,
     refusal::Refusal,
 };
 
@@ -14,6 +15,7 @@ use crate::{
 pub struct Opener {
     key: FernetKey,
     form: Form,
+    own: Option<Mark>,
 }
 
 #[derive(Debug)]
@@ -41,6 +43,16 @@ impl Opener {
         Self {
             key,
             form: Form::Plain { newest: 0 },
+            own: None,
+        }
+    }
+
+    /// The same body, in which a token with this mark is refused.
+    #[must_use]
+    pub fn refusing(self, own: Mark) -> Self {
+        Self {
+            own: Some(own),
+            ..self
         }
     }
 
@@ -55,6 +67,7 @@ impl Opener {
         Self {
             key,
             form: Form::Numbered(place),
+            own: None,
         }
     }
 
@@ -69,15 +82,19 @@ impl Opener {
         Self {
             key,
             form: Form::Numbered(place),
+            own: None,
         }
     }
 
     /// Opens one line and gives its data.
     ///
     /// # Errors
-    /// Whatever is wrong with the token or its place. After an error nothing more may be asked.
+    /// Whatever is wrong with the token, its origin or its place. After an error nothing more may be asked.
     pub fn open(&mut self, line: &[u8]) -> Result<Bytes, Refusal> {
         let opened = self.key.open(line)?;
+        if self.own.as_ref().is_some_and(|own| own.is_on(&opened.iv)) {
+            return Err(Refusal::TokenReflected);
+        }
         match &mut self.form {
             Form::Plain { newest } => {
                 *newest = opened.at.max(*newest);

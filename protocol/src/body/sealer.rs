@@ -6,6 +6,7 @@ use super::{RequestNumber, frame};
 use crate::{
     fernet::{FernetKey, Sealed},
     limits,
+    mark::Mark,
     refusal::Refusal,
 };
 
@@ -25,6 +26,7 @@ pub struct Sealer {
     key: FernetKey,
     lineation: Lineation,
     numbers: Option<Numbers>,
+    mark: Option<Mark>,
     /// Tokens made so far.
     made: u64,
 }
@@ -43,7 +45,17 @@ impl Sealer {
             key,
             lineation,
             numbers: None,
+            mark: None,
             made: 0,
+        }
+    }
+
+    /// The same body, of tokens that carry a mark.
+    #[must_use]
+    pub fn marked(self, mark: Mark) -> Self {
+        Self {
+            mark: Some(mark),
+            ..self
         }
     }
 
@@ -63,6 +75,7 @@ impl Sealer {
             key,
             lineation,
             numbers,
+            mark: None,
             made: 0,
         }
     }
@@ -137,7 +150,10 @@ impl Sealer {
             out.text.extend_from_slice(b"\r\n");
         }
         let head = self.head(end)?;
-        self.key.seal(&head, data, now, out)?;
+        match &self.mark {
+            Some(mark) => self.key.seal_with(&head, data, now, &mark.vector()?, out),
+            None => self.key.seal(&head, data, now, out)?,
+        }
         if self.lineation == Lineation::After {
             out.text.extend_from_slice(b"\r\n");
         }

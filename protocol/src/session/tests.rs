@@ -11,7 +11,7 @@ fn key() -> FernetKey {
 struct Floored(Session, Dialect);
 
 fn session(floor: Dialect) -> Floored {
-    Floored(Session::new(key()), floor)
+    Floored(Session::new(key()).unwrap(), floor)
 }
 
 impl Floored {
@@ -159,10 +159,16 @@ fn the_memory_of_arguments_has_a_ceiling_and_forgets_what_is_stale() {
     }
     arguments.observe(NOW);
     assert_eq!(
-        arguments.admit(&key(), &token(b"x", NOW)).unwrap_err(),
+        arguments
+            .admit(&key(), &Mark::draw().unwrap(), &token(b"x", NOW))
+            .unwrap_err(),
         Refusal::ArgumentsExhausted
     );
-    assert!(arguments.admit(&key(), &token(b"x", NOW + 61)).is_ok());
+    assert!(
+        arguments
+            .admit(&key(), &Mark::draw().unwrap(), &token(b"x", NOW + 61))
+            .is_ok()
+    );
     assert_eq!(arguments.used.len(), 1);
 }
 
@@ -235,5 +241,35 @@ fn a_false_argument_of_0_6_leaves_the_request_answerable() {
     assert_eq!(
         session.begin(head, NOW).unwrap().argument,
         Some(Err(Refusal::TokenMalformed))
+    );
+}
+
+#[test]
+fn what_the_server_sealed_in_0_3_is_no_argument_and_no_input() {
+    let mut session = session(Dialect::V0_3);
+    let begun = cmd(&mut session, &token(b"ls", NOW)).unwrap();
+    let mut out = Sealed::default();
+    let mut answer = begun.answer.sealer(200);
+    answer.seal(b"id", NOW, &mut out).unwrap();
+    let line = out.text.trim_ascii_end().to_vec();
+    let reflected = String::from_utf8(line.clone()).unwrap();
+    assert_eq!(
+        cmd(&mut session, &reflected).unwrap_err(),
+        Rejected::mild(Refusal::TokenReflected)
+    );
+    let idt = Head {
+        path: "/idt",
+        argument: None,
+        first: Some(&line),
+    };
+    assert_eq!(
+        session.begin(idt, NOW).unwrap_err(),
+        Rejected::mild(Refusal::TokenReflected)
+    );
+    let mut rest = cmd(&mut session, &token(b"cat", NOW)).unwrap().body;
+    assert_eq!(
+        rest.open(&line),
+        Err(Refusal::TokenReflected),
+        "in the midst of a body too"
     );
 }
