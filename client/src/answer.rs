@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use remo_protocol::body::{Opener, RequestNumber};
+use remo_protocol::dialect::Dialect;
 use remo_protocol::fernet::FernetKey;
 use remo_protocol::lines::Lines;
 use remo_protocol::refusal::Refusal;
@@ -42,7 +43,7 @@ impl<'s> Answer<'s> {
         match answer.reading.first().await {
             Ok(first) => answer.first = Some(first),
             Err(error) => {
-                if matches!(error, Error::SessionGone) {
+                if matches!(error, Error::SessionGone(_)) {
                     answer.home.live = None;
                 }
                 return Err(error);
@@ -171,7 +172,7 @@ impl Reading {
     /// Dialect 0.3 has no other form for an answer without data; 403 without data is the form for an unknown session.
     fn without_tokens(&mut self) -> Result<Bytes, Error> {
         match (self.status, self.number) {
-            (403, _) => Err(Error::SessionGone),
+            (403, _) => Err(self.session_gone()),
             (200, None) => {
                 self.opener = None;
                 Ok(Bytes::new())
@@ -183,10 +184,18 @@ impl Reading {
     /// A line that is no token of ours. Proxies answer with pages; a server that does not know the session, with 403.
     fn not_by_the_server(&self) -> Error {
         if self.status == 403 {
-            Error::SessionGone
+            self.session_gone()
         } else {
             self.unsealed()
         }
+    }
+
+    fn session_gone(&self) -> Error {
+        Error::SessionGone(if self.number.is_some() {
+            Dialect::V0_6
+        } else {
+            Dialect::V0_3
+        })
     }
 
     fn unsealed(&self) -> Error {

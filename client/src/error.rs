@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use remo_protocol::dialect::Dialect;
 use remo_protocol::refusal::Refusal;
 
 use crate::escape::escape;
@@ -25,6 +26,16 @@ pub enum Error {
         /// The address of the server.
         address: String,
         /// What the system says.
+        cause: String,
+    },
+    /// The other end of TLS is not whom it should be.
+    #[error(
+        "cannot trust {address}: {cause} (SSL_CERT_FILE=FILE names other CA certificates; http:// serves as well, since everything is sealed)"
+    )]
+    Certificate {
+        /// The address of the server.
+        address: String,
+        /// What is wrong.
         cause: String,
     },
     /// The connection broke before an answer came.
@@ -60,10 +71,11 @@ pub enum Error {
     NoSession,
     /// The server knows the session no more.
     #[error(
-        "the server does not know this session or user: 403 (it timed out, the server was started anew, or the two clocks differ by more than \
-         10 s; the command was not repeated, the next one logs in anew)"
+        "the server does not know this session or user: 403 (it timed out, the server was started anew, or {}; the command was not \
+         repeated, the next one logs in anew)",
+        usual_cause(.0)
     )]
-    SessionGone,
+    SessionGone(Dialect),
     /// The server's own refusal, sealed by it.
     #[error("{}", refused(*.status, .text))]
     Refused {
@@ -166,6 +178,14 @@ fn refused(status: u16, text: &str) -> String {
     }
 }
 
+/// What else a 403 usually means: no common clock in one dialect, no welcome in the other.
+fn usual_cause(dialect: &Dialect) -> &'static str {
+    match dialect {
+        Dialect::V0_3 => "it holds you to a later dialect: --dialect 0.6",
+        Dialect::V0_6 => "the two clocks differ by more than 10 s",
+    }
+}
+
 fn remedy(status: u16, location: Option<&str>) -> String {
     match status {
         200 => "with a page that is not sealed (a portal or proxy in between? is the address a remo_serv's, with its prefix?)".into(),
@@ -174,7 +194,7 @@ fn remedy(status: u16, location: Option<&str>) -> String {
             format!("it points to '{}' (if you trust that, give it as the address)", to.unwrap_or_default())
         }
         404 => "no remo_serv is there (is the prefix of the address right?)".into(),
-        407 => "the proxy wants a log-in (http_proxy=http://USER:PASSWORD@HOST:PORT, with special characters as %XX)".into(),
+        407 => "the proxy wants a log-in (http_proxy=http://USER:PASSWORD@HOST:PORT, https_proxy likewise, with special characters as %XX)".into(),
         408 | 504 => "the way to the server is too slow for it (raise the time-out of the proxy)".into(),
         413 => "the body is too large for it (nginx: raise client_max_body_size; remo-serv: a ceiling of its own)".into(),
         414 | 431 => "the command line or file name is too long for it".into(),

@@ -217,7 +217,9 @@ impl Session {
         if !self.is_logged_in() {
             self.login().await?;
         }
-        let (live, number) = self.take_live().ok_or(Error::SessionGone)?;
+        let (live, number) = self
+            .take_live()
+            .ok_or(Error::SessionGone(self.options.dialect))?;
         let path = path_of(&live.key, verb, argument)?;
         let sealer = match number {
             Some(number) => Sealer::v0_6(

@@ -83,16 +83,18 @@ impl Transport {
 
     fn failure(&self, error: &reqwest::Error) -> Error {
         let cause = innermost(error);
-        if is_refused_by_proxy(error) {
+        if !error.is_connect() {
+            return Error::Broken(cause);
+        }
+        // The HTTP client asks a proxy for a tunnel by itself, and has but words for what came of it.
+        if cause.contains("proxy authorization required") {
             return Error::unsealed(407, None);
         }
-        if error.is_connect() {
-            return Error::Unreachable {
-                address: self.address.to_string(),
-                cause,
-            };
+        let address = self.address.to_string();
+        if cause.contains("certificate") {
+            return Error::Certificate { address, cause };
         }
-        Error::Broken(cause)
+        Error::Unreachable { address, cause }
     }
 }
 
@@ -100,14 +102,6 @@ impl Transport {
 pub(crate) fn location(response: &Response) -> Option<String> {
     let value = response.headers().get(LOCATION)?;
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
-}
-
-/// To open a tunnel for https, the HTTP client asks the proxy itself, and has no status to give.
-fn is_refused_by_proxy(error: &reqwest::Error) -> bool {
-    error.is_connect()
-        && format!("{error:?}")
-            .to_ascii_lowercase()
-            .contains("proxy auth")
 }
 
 /// TLS is made ready only where it will be used: without CA certificates on the machine it cannot be.

@@ -355,3 +355,104 @@ fn no_proxy_goes_around_the_proxy() {
     );
     assert_eq!(ended.success(), "direct\n");
 }
+
+#[test]
+fn a_proxy_that_wants_a_log_in_before_it_opens_a_tunnel_is_told_too() {
+    let home = Home::new();
+    // TLS is not reached; but it is not made ready without a certificate to trust.
+    home.write("ca.pem", include_bytes!("data/ca.pem"));
+    let proxy = Server::start(
+        &home,
+        Script::new(|_| unreachable!()).early(|head| {
+            assert!(head.starts_with("CONNECT nowhere.invalid:443 "));
+            Some(http(
+                407,
+                "Proxy-Authenticate: Basic realm=\"x\"\r\n",
+                LIE.as_bytes(),
+            ))
+        }),
+    );
+    let mut remo = home.remo("https://nowhere.invalid", &["-c", "exec a"]);
+    remo.env("https_proxy", format!("http://{}", proxy.address))
+        .env("SSL_CERT_FILE", home.path("ca.pem"));
+    let err = Ended::from(remo.output().unwrap()).failure();
+    assert!(err.contains("something on the path answered 407"), "{err}");
+}
+
+#[test]
+fn plain_http_needs_no_certificates_and_https_says_that_it_does() {
+    let home = Home::new();
+    let server = Server::start(
+        &home,
+        Script::always(|answer| sealed(answer, 200, &[b"plain\n"])),
+    );
+    let without = |url: &str| {
+        let mut remo = home.remo(url, &["-c", "exec a"]);
+        remo.env("SSL_CERT_FILE", "/nonexistent")
+            .env("SSL_CERT_DIR", "/nonexistent");
+        Ended::from(remo.output().unwrap())
+    };
+    assert_eq!(without(&server.url()).success(), "plain\n");
+    assert!(
+        without("https://nowhere.invalid")
+            .failure()
+            .contains("CA certificates")
+    );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_the_command_without_words() {
+    let home = Home::new();
+    let server = Server::start(
+        &home,
+        Script::always(|answer| sealed(answer, 200, &[&[b'y'; 60_000][..]; 100])),
+    );
+    let mut child = home.remo(&server.url(), &["-c", "exec yes"]);
+    let mut child = child
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!((ended.code, ended.err.as_str()), (1, ""));
+}
+
+#[test]
+fn output_that_cannot_be_written_fails_the_command() {
+    let home = Home::new();
+    let server = Server::start(
+        &home,
+        Script::always(|answer| sealed(answer, 200, &[b"data"])),
+    );
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let ended = Ended::from(
+        home.remo(&server.url(), &["-c", "exec a"])
+            .stdout(full)
+            .output()
+            .unwrap(),
+    );
+    assert!(ended.failure().contains("no space left on device"));
+}
+
+#[test]
+fn a_download_that_cannot_be_written_says_where() {
+    let home = Home::new();
+    let server = Server::start(
+        &home,
+        Script::always(|answer| sealed(answer, 200, &[b"data"])),
+    );
+    let err = home.run(&server, &["get r no/such/folder"]).failure();
+    assert!(
+        err.contains("cannot write 'no/such/folder': no such file or directory"),
+        "{err}"
+    );
+    assert!(
+        home.run(&server, &["put r missing"])
+            .failure()
+            .contains("cannot read 'missing'")
+    );
+}

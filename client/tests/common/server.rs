@@ -160,7 +160,9 @@ impl Shared {
         let answer = proved.answer(&self.server_key).unwrap();
         state.logins += 1;
         let id = format!("id{}", state.logins);
-        state.sessions.insert(id.clone(), Session::new(answer.key));
+        state
+            .sessions
+            .insert(id.clone(), Session::new(answer.key).unwrap());
         http(
             200,
             &format!("Set-Cookie: other=1\r\nSet-Cookie: SESSION_ID={id}\r\n"),

@@ -84,8 +84,9 @@ Example: remo prompt -u zoe -k zoe_key.pem http://example.org/remo -c 'exec unam
 
 const AFTER_PROMPT: &str = "\
 Commands:
-  get REMOTE [LOCAL]     fetch a file; LOCAL is by default the last part of REMOTE, in the current folder
-                         (Python's client writes to the same path as REMOTE)
+  get REMOTE [LOCAL]     fetch a file; LOCAL is by default the last part of
+                         REMOTE, in the current folder (Python's client
+                         writes to the same path as REMOTE)
   put REMOTE [LOCAL]     store a file; the remote name comes first
   exec COMMAND           run a command and show its output
   iexec COMMAND          start an interactive command
@@ -93,13 +94,15 @@ Commands:
   iend                   end its input, show all it still says
   set_encoding ENCODING, info, login, lcd FOLDER, lpwd, help [COMMAND], quit
 
-These dialects do not carry exit codes: exec succeeds when the server could run the command.
-Without -c and without a terminal, commands are read from standard input, one a line; lines that begin with # are
-skipped.
+These dialects do not carry exit codes: exec succeeds when the server could
+run the command. Without -c and without a terminal, commands are read from
+standard input, one a line; lines that begin with # are skipped.
 
-Exit codes: 0 all commands succeeded, 1 one failed, 2 wrong usage; 128 and the number of the signal that ended remo.
+Exit codes: 0 all commands succeeded, 1 one failed, 2 wrong usage;
+128 and the number of the signal that ended remo.
 
-Environment: http_proxy, https_proxy, all_proxy and no_proxy, in capitals or not;
-http_proxy=http://USER:PASSWORD@HOST:PORT logs in to the proxy.
+Environment: http_proxy, https_proxy, all_proxy and no_proxy, in capitals or
+not; http_proxy=http://USER:PASSWORD@HOST:PORT logs in to the proxy.
 
-Files: ~/.local/state/remo/history holds the lines typed, but not those of idata and those that begin with a space.";
+Files: ~/.local/state/remo/history holds the lines typed, but not those of
+idata and those that begin with a space.";
