@@ -7,14 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use remo_protocol::body::{Opener, RequestNumber};
 use remo_protocol::dialect::Dialect;
-use remo_protocol::fernet::FernetKey;
 use remo_protocol::lines::Lines;
 use remo_protocol::refusal::Refusal;
 use reqwest::Response;
 use tokio::time::timeout;
 
-use crate::error::Error;
-use crate::session::{Home, Live, Options, next_piece};
+use crate::error::{Error, innermost};
+use crate::live::{Keys, Live};
+use crate::session::{Home, Options};
 use crate::transport::location;
 
 /// The data of one answer. Read to its end it leaves the session ready for the next request; dropped before that, it makes
@@ -111,7 +111,7 @@ pub(crate) struct Reading {
     /// Lines that were found and not opened yet: at most those of one piece.
     waiting: VecDeque<Bytes>,
     opener: Option<Opener>,
-    key: FernetKey,
+    keys: Keys,
     number: Option<RequestNumber>,
     accept_cut: bool,
     time_out: Option<Duration>,
@@ -122,12 +122,12 @@ pub(crate) struct Reading {
 impl Reading {
     pub(crate) fn new(
         response: Response,
-        key: FernetKey,
+        keys: Keys,
         number: Option<RequestNumber>,
         options: Options,
     ) -> Self {
         let status = response.status().as_u16();
-        let opener = Some(opener(&key, number, status));
+        let opener = Some(keys.opener(number, status));
         let (accept_cut, time_out) = (options.accept_cut_answers, options.time_out);
         let (lines, waiting) = (Lines::default(), VecDeque::new());
         Self {
@@ -136,7 +136,7 @@ impl Reading {
             lines,
             waiting,
             opener,
-            key,
+            keys,
             number,
             accept_cut,
             time_out,
@@ -165,7 +165,7 @@ impl Reading {
 
     /// Python's 0.6 seals a status of 200 into every answer.
     fn open_as_python(&mut self, line: &[u8]) -> Result<Bytes, Error> {
-        self.opener = Some(opener(&self.key, self.number, 200));
+        self.opener = Some(self.keys.opener(self.number, 200));
         self.open(line)
     }
 
@@ -215,7 +215,7 @@ impl Reading {
 
     fn open(&mut self, line: &[u8]) -> Result<Bytes, Error> {
         let opener = self.opener.as_mut().ok_or(Error::Cut)?;
-        opener.open(line).map_err(Error::Forged)
+        opener.open(line).map_err(distrust)
     }
 
     fn end(&mut self) -> Result<(), Error> {
@@ -261,9 +261,18 @@ impl Reading {
     }
 }
 
-fn opener(key: &FernetKey, number: Option<RequestNumber>, status: u16) -> Opener {
-    match number {
-        None => Opener::v0_3(key.clone()),
-        Some(number) => Opener::answer_v0_6(key.clone(), number, status),
+/// The next bytes of a body as they arrive.
+pub(crate) async fn next_piece(response: &mut Response) -> Result<Option<Bytes>, Error> {
+    response
+        .chunk()
+        .await
+        .map_err(|error| Error::CutShort(innermost(&error)))
+}
+
+/// Why a token is not believed.
+fn distrust(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::TokenReflected => Error::Reflected,
+        other => Error::Forged(other),
     }
 }

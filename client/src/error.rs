@@ -39,7 +39,9 @@ pub enum Error {
         cause: String,
     },
     /// The connection broke before an answer came.
-    #[error("the connection broke before the answer: {0} (the command may have been carried out)")]
+    #[error(
+        "the connection broke before the answer: {0} (the command may have been carried out; a Python remo_serv does this where a file or program is missing)"
+    )]
     Broken(String),
     /// The connection broke while a body was sent.
     #[error(
@@ -97,6 +99,9 @@ pub enum Error {
         "the answer is not as the server sealed it: {0} (a box on the path changes it, or the server speaks another dialect: see --dialect)"
     )]
     Forged(Refusal),
+    /// Our own request came back as if it were the answer.
+    #[error("our own request was sent back as its answer (a box on the path plays tricks)")]
+    Reflected,
     /// The answer stops before its end.
     #[error(
         "the answer was cut (what came before the cut is genuine; the Python remo_serv 0.6 never marks the end: --accept-cut-answers)"

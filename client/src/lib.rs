@@ -40,6 +40,8 @@ pub mod answer;
 pub mod encoding;
 pub mod error;
 pub mod escape;
+mod live;
+mod login;
 mod partial;
 pub mod prompt;
 pub mod session;

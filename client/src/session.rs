@@ -4,22 +4,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use remo_protocol::body::{Lineation, RequestNumber, Sealer, hash_path};
+use remo_protocol::body::RequestNumber;
 use remo_protocol::dialect::Dialect;
-use remo_protocol::fernet::{FernetKey, Sealed};
 use remo_protocol::keys::{PrivateKey, PublicKey};
 use remo_protocol::limits;
-use remo_protocol::login::ClientLogin;
 use remo_protocol::name::UserName;
-use reqwest::header::{HeaderValue, SET_COOKIE};
+use reqwest::header::HeaderValue;
 use reqwest::{Body, Response};
 use tokio::time::timeout;
 
 use crate::answer::{Answer, Reading};
-use crate::error::{Error, innermost};
+use crate::error::Error;
+use crate::live::Live;
+use crate::login::log_in;
 use crate::transport::{Transport, location};
-use crate::upload::{Sending, Upload, now};
+use crate::upload::{Sending, Upload};
 
 /// Who we are, and whom we believe to be the server.
 #[derive(Clone, Debug)]
@@ -70,16 +69,6 @@ pub(crate) struct Home {
     pub(crate) unmarked: bool,
 }
 
-/// What a log-in has brought. A request of dialect 0.6 takes it along and its whole answer brings it back: when it is cut
-/// off on the way, nobody knows which number comes next, and the next request logs in anew.
-#[derive(Clone, Debug)]
-pub(crate) struct Live {
-    key: FernetKey,
-    cookie: HeaderValue,
-    /// The number of the next request (dialect 0.6); none is left after the last.
-    next: Option<RequestNumber>,
-}
-
 /// The verbs that a session has, by their place in the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -93,7 +82,7 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Get => "get",
             Self::Put => "put",
@@ -124,7 +113,7 @@ impl Session {
     /// [`Error::LoginRefused`], [`Error::WrongServer`], [`Error::NoSession`], and those of the path.
     pub async fn login(&mut self) -> Result<(), Error> {
         self.home.live = None;
-        let live = timeout(LOGIN_TIME, self.authenticate()).await;
+        let live = timeout(LOGIN_TIME, log_in(&self.transport, &self.identity)).await;
         self.home.live = Some(live.map_err(|_| Error::Silent(LOGIN_TIME.as_secs()))??);
         Ok(())
     }
@@ -220,16 +209,8 @@ impl Session {
         let (live, number) = self
             .take_live()
             .ok_or(Error::SessionGone(self.options.dialect))?;
-        let path = path_of(&live.key, verb, argument)?;
-        let sealer = match number {
-            Some(number) => Sealer::v0_6(
-                live.key.clone(),
-                Lineation::Between,
-                number,
-                &hash_path(&path),
-            ),
-            None => Sealer::v0_3(live.key.clone(), Lineation::Between),
-        };
+        let path = live.keys.seal_path(verb.name(), argument)?;
+        let sealer = live.keys.sealer(number, &path);
         let sending = Sending::start(upload, sealer, number.is_none()).await?;
         let begun = Instant::now();
         let response = self.exchange(&path, &live.cookie, sending).await?;
@@ -242,7 +223,7 @@ impl Session {
             milliseconds,
             "answered"
         );
-        let reading = Reading::new(response, live.key.clone(), number, self.options);
+        let reading = Reading::new(response, live.keys.clone(), number, self.options);
         Answer::begin(reading, live, &mut self.home).await
     }
 
@@ -252,7 +233,7 @@ impl Session {
             Dialect::V0_3 => self.home.live.clone(),
             Dialect::V0_6 => self.home.live.take(),
         }
-        .map(|live| live.speaking(self.options.dialect))
+        .map(|live| live.advance(self.options.dialect))
     }
 
     /// Sends, and waits for the head of the answer for as long as the body moves or the time-out allows.
@@ -289,54 +270,6 @@ impl Session {
                 .map_err(|_| Error::Silent(limit.as_secs())),
         }
     }
-
-    async fn authenticate(&self) -> Result<Live, Error> {
-        let begun = Instant::now();
-        let (login, body) =
-            ClientLogin::start(&self.identity.user, &self.identity.key).map_err(Error::Seal)?;
-        let response = self
-            .transport
-            .send("/auth", None, Some(Body::from(body)))
-            .await?;
-        let status = response.status().as_u16();
-        tracing::debug!(
-            status,
-            milliseconds = begun.elapsed().as_millis(),
-            "log-in answered"
-        );
-        match status {
-            200 => {}
-            403 => {
-                return Err(Error::LoginRefused {
-                    user: self.identity.user.as_str().to_owned(),
-                });
-            }
-            status => return Err(Error::unsealed(status, location(&response).as_deref())),
-        }
-        let cookie = session_cookie(&response);
-        let answer = read_small(response).await?;
-        let key = login
-            .finish(&answer, &self.identity.server)
-            .map_err(Error::WrongServer)?;
-        Ok(Live {
-            key,
-            cookie: cookie.ok_or(Error::NoSession)?,
-            next: Some(RequestNumber::FIRST),
-        })
-    }
-}
-
-impl Live {
-    fn speaking(self, dialect: Dialect) -> (Self, Option<RequestNumber>) {
-        match dialect {
-            Dialect::V0_3 => (self, None),
-            Dialect::V0_6 => {
-                let number = self.next;
-                let next = number.and_then(RequestNumber::next);
-                (Self { next, ..self }, number)
-            }
-        }
-    }
 }
 
 /// The longest that a log-in may take, connection included.
@@ -344,52 +277,3 @@ const LOGIN_TIME: Duration = Duration::from_secs(60);
 
 /// The longest that a log-out may take; the server's time-out does the same later.
 const LOGOUT_TIME: Duration = Duration::from_secs(5);
-
-fn path_of(key: &FernetKey, verb: Verb, argument: Option<&str>) -> Result<String, Error> {
-    let Some(argument) = argument else {
-        return Ok(format!("/{}", verb.name()));
-    };
-    if argument.len() > limits::ARGUMENT {
-        return Err(Error::ArgumentTooLong(argument.len()));
-    }
-    let mut sealed = Sealed::default();
-    key.seal(&[], argument.as_bytes(), now(), &mut sealed)
-        .map_err(Error::Seal)?;
-    Ok(format!(
-        "/{}/{}",
-        verb.name(),
-        String::from_utf8_lossy(&sealed.text)
-    ))
-}
-
-/// The `SESSION_ID` of this very answer, as it is sent back.
-fn session_cookie(response: &Response) -> Option<HeaderValue> {
-    let cookies = response.headers().get_all(SET_COOKIE).iter();
-    let mut ids = cookies.filter_map(|cookie| {
-        let pair = cookie.to_str().ok()?.split(';').next()?.trim();
-        pair.starts_with("SESSION_ID=").then(|| pair.to_owned())
-    });
-    let mut value = HeaderValue::from_str(&ids.next_back()?).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-/// The answer to a log-in, which is short.
-async fn read_small(mut response: Response) -> Result<Vec<u8>, Error> {
-    let mut all = Vec::new();
-    while let Some(piece) = next_piece(&mut response).await? {
-        all.extend_from_slice(&piece);
-        if all.len() > limits::AUTH_ANSWER {
-            return Err(Error::unsealed(200, None));
-        }
-    }
-    Ok(all)
-}
-
-/// The next bytes of a body as they arrive.
-pub(crate) async fn next_piece(response: &mut Response) -> Result<Option<Bytes>, Error> {
-    response
-        .chunk()
-        .await
-        .map_err(|error| Error::CutShort(innermost(&error)))
-}

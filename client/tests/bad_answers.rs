@@ -124,6 +124,41 @@ fn tokens_of_another_answer_are_refused() {
 }
 
 #[test]
+fn our_own_tokens_are_no_answer() {
+    for dialect in ["0.3", "0.6"] {
+        let home = Home::new();
+        let reflect = |call: Call| match call.verb.as_str() {
+            "idt" => http(200, "", &call.body),
+            _ => {
+                let token = call
+                    .head
+                    .split(' ')
+                    .nth(1)
+                    .unwrap()
+                    .rsplit('/')
+                    .next()
+                    .unwrap();
+                http(200, "", token.as_bytes())
+            }
+        };
+        let server = Server::start(&home, Script::new(reflect));
+        let ended = home.run_with(
+            &server,
+            &["--dialect", dialect, "--keep-going"],
+            &["idata rm -r x", "exec rm -r x"],
+        );
+        assert_eq!(ended.out, b"");
+        assert_eq!(
+            ended
+                .failure()
+                .matches("our own request was sent back")
+                .count(),
+            2
+        );
+    }
+}
+
+#[test]
 fn a_status_that_is_not_sealed_is_not_believed() {
     let home = Home::new();
     let server = Server::start(

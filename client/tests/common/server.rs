@@ -20,6 +20,8 @@ pub struct Call {
     pub verb: String,
     pub argument: String,
     pub data: Vec<u8>,
+    /// The body as it came.
+    pub body: Vec<u8>,
     /// What seals the answer.
     pub answer: Answer,
     /// The head as it came.
@@ -215,6 +217,7 @@ impl Shared {
             verb,
             argument,
             data,
+            body: body.to_vec(),
             answer: begun.answer,
             head,
             logins,
