@@ -268,3 +268,28 @@ pub(crate) async fn blocking<T: Send + 'static>(
         .await
         .map_err(|cause| Error::Output(io::Error::other(cause)))?
 }
+
+#[cfg(test)]
+mod tests {
+    use remo_protocol::body::Lineation;
+    use remo_protocol::fernet::FernetKey;
+
+    use super::*;
+
+    #[test]
+    fn tokens_grow_with_the_file_so_that_their_numbers_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sparse");
+        let sealer = Sealer::v0_3(FernetKey::from_bytes(&[0; 32]), Lineation::Between);
+        for gib in [0, 1, 40, 100] {
+            File::create(&path).unwrap().set_len(gib << 30).unwrap();
+            let data = Upload::file(&path).unwrap().token_data(&sealer);
+            assert!(
+                (gib << 30).div_ceil(data as u64) < u64::from(limits::LAST_NUMBER),
+                "{gib} GiB"
+            );
+        }
+        File::create(&path).unwrap().set_len(200 << 30).unwrap();
+        assert!(matches!(Upload::file(&path), Err(Error::TooLarge(_))));
+    }
+}

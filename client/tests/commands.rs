@@ -153,8 +153,7 @@ fn a_failed_command_stops_the_rest_unless_told_to_keep_going() {
         .failure();
     assert_eq!(
         err,
-        "remo: the server answered 400: no \\u{1b}[2J such\nremo: not run: exec good (--keep-going goes on)\n\
-         remo: not run: exec 'more' (--keep-going goes on)\n"
+        "remo: the server answered 400: no \\u{1b}[2J such\nremo: not run (--keep-going runs them):\n  exec good\n  exec 'more'\n"
     );
     let kept = home.run_with(&server, &["--keep-going"], &["exec bad", "exec good"]);
     assert_eq!((kept.code, kept.out.as_slice()), (1, &b"out: good\n"[..]));
@@ -303,4 +302,22 @@ fn after_the_last_number_the_client_logs_in_anew() {
     Ended::from(remo.stdin(script).output().unwrap()).success();
     assert_eq!(server.log().len(), 32_769);
     assert_eq!(server.logins(), 2);
+}
+
+#[test]
+fn a_key_that_others_may_read_is_warned_of() {
+    let home = Home::new();
+    let server = Server::start(&home, Script::new(echo));
+    let quiet = home.run(&server, &["info"]);
+    assert_eq!((quiet.code, quiet.err.as_str()), (0, ""));
+    home.allow("zoe_key.pem", 0o640);
+    let warned = home.run(&server, &["info"]);
+    assert!(
+        warned
+            .err
+            .contains("others may read key 'zoe_key.pem' (chmod 600 it)"),
+        "{}",
+        warned.err
+    );
+    assert_eq!(warned.code, 0);
 }

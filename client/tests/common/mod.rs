@@ -36,6 +36,7 @@ impl Home {
         };
         home.write("remo_serv.pem", home.server_key.public().to_pem());
         home.write("zoe_key.pem", home.user_key.to_pem().unwrap().as_bytes());
+        home.allow("zoe_key.pem", 0o600);
         home
     }
 
@@ -45,6 +46,10 @@ impl Home {
 
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.path(name), content).unwrap();
+    }
+
+    pub fn allow(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     pub fn read(&self, name: &str) -> Vec<u8> {

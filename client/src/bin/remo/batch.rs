@@ -121,19 +121,24 @@ impl Source {
 
     /// Says what is not run after a failure. A pipe is not waited for.
     fn report_rest(&self) {
-        match self {
-            Self::Given(left) => {
-                for (text, _) in left.as_slice() {
-                    remo_cli::report(
-                        PROGRAM,
-                        &format!("not run: {} (--keep-going goes on)", escape(text)),
-                    );
-                }
+        let left = match self {
+            Self::Given(left) => left.as_slice(),
+            Self::Script(_) => {
+                return remo_cli::report(
+                    PROGRAM,
+                    &"the lines after that are not run (--keep-going runs them)",
+                );
             }
-            Self::Script(_) => remo_cli::report(
+        };
+        if !left.is_empty() {
+            let texts: Vec<_> = left
+                .iter()
+                .map(|(text, _)| format!("  {}", escape(text)))
+                .collect();
+            remo_cli::report(
                 PROGRAM,
-                &"the lines after that are not run (--keep-going goes on)",
-            ),
+                &format!("not run (--keep-going runs them):\n{}", texts.join("\n")),
+            );
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use remo_protocol::limits;
 use remo_protocol::name::UserName;
 use zeroize::Zeroizing;
 
+use crate::PROGRAM;
 use crate::args::PromptArgs;
 
 /// Reads both keys; asks for a password where one is needed.
@@ -50,6 +52,7 @@ fn read_server(path: &Path) -> Result<PublicKey, Box<dyn Error>> {
 
 fn read_key(path: &Path, password_file: Option<&Path>) -> Result<PrivateKey, Box<dyn Error>> {
     let pem = read_file(path, "key", "name it with --key; build-key-pair makes one")?;
+    warn_of_readers(path);
     let password = if is_encrypted(&pem) {
         Some(password(path, password_file)?)
     } else {
@@ -57,6 +60,18 @@ fn read_key(path: &Path, password_file: Option<&Path>) -> Result<PrivateKey, Box
     };
     let password = password.as_deref().map(String::as_bytes);
     PrivateKey::from_pem(&pem, password).map_err(|error| unusable("key", path, &error))
+}
+
+/// A private key is nobody else's business.
+fn warn_of_readers(path: &Path) {
+    let open = std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
+    if open {
+        let shown = escape(&path.to_string_lossy());
+        remo_cli::report(
+            PROGRAM,
+            &format!("warning: others may read key '{shown}' (chmod 600 it)"),
+        );
+    }
 }
 
 fn password(key: &Path, file: Option<&Path>) -> Result<Zeroizing<String>, Box<dyn Error>> {
