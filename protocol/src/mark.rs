@@ -2,7 +2,7 @@
 //! one key for both directions and nothing in a token that says where it is going: without the mark,
 //! whoever is on the path could send a server's own answer back to it as a command line or as input.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aes::{
     Aes128,
@@ -14,7 +14,7 @@ use crate::{fernet::Iv, refusal::Refusal};
 /// Makes vectors that look random to everybody else: 8 random bytes and 8 zeros, encrypted with a key
 /// that nobody else has. A foreign vector passes for a marked one once in 2^64.
 #[derive(Clone)]
-pub struct Mark(Aes128);
+pub struct Mark(Arc<Aes128>);
 
 impl fmt::Debug for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,7 +30,7 @@ impl Mark {
     pub fn draw() -> Result<Self, Refusal> {
         let mut key = zeroize::Zeroizing::new([0; 16]);
         getrandom::fill(&mut *key).map_err(|_| Refusal::RandomMissing)?;
-        Ok(Self(Aes128::new((&*key).into())))
+        Ok(Self(Arc::new(Aes128::new((&*key).into()))))
     }
 
     /// A marked vector, as unpredictable as a random one.

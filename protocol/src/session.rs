@@ -62,13 +62,24 @@ pub struct Rejected {
     pub refusal: Refusal,
     /// In dialect 0.6 a wrong first token ends the session.
     pub ends_session: bool,
+    /// It is the argument that is wrong, and not the body.
+    pub by_argument: bool,
 }
 
 impl Rejected {
-    fn mild(refusal: Refusal) -> Self {
+    fn body(refusal: Refusal) -> Self {
         Self {
             refusal,
             ends_session: false,
+            by_argument: false,
+        }
+    }
+
+    fn argument(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            ends_session: false,
+            by_argument: true,
         }
     }
 
@@ -76,6 +87,7 @@ impl Rejected {
         Self {
             refusal,
             ends_session: true,
+            by_argument: false,
         }
     }
 }
@@ -147,9 +159,8 @@ impl Session {
                 Ok(begun_v0_6(&self.key, number, frame, head.argument))
             }
             Speaks::V0_3(arguments) => {
-                let (argument, first) = arguments
-                    .begin(&self.key, &self.mark, head.argument, first)
-                    .map_err(Rejected::mild)?;
+                let (argument, first) =
+                    arguments.begin(&self.key, &self.mark, head.argument, first)?;
                 Ok(self.begun_v0_3(Some(Dialect::V0_3), argument, first))
             }
             // Nothing that could be proved was sent, and nothing that needs it: `/info`, `/idt`, `/edt`.
@@ -216,8 +227,12 @@ impl Session {
                 .as_ref()
                 .and_then(|first| first.as_ref().err().copied());
             match argument {
-                Some(token) => drop(self.key.open(token.as_bytes()).map_err(Rejected::mild)?),
-                None => return Err(Rejected::mild(body.unwrap_or(Refusal::BodyMissing))),
+                Some(token) => drop(
+                    self.key
+                        .open(token.as_bytes())
+                        .map_err(Rejected::argument)?,
+                ),
+                None => return Err(Rejected::body(body.unwrap_or(Refusal::BodyMissing))),
             }
         }
         self.speaks = Speaks::V0_3(Arguments::default());
@@ -258,13 +273,12 @@ impl Arguments {
         own: &Mark,
         argument: Option<&str>,
         first: Option<Result<Opened, Refusal>>,
-    ) -> Result<(Option<Bytes>, Option<Opened>), Refusal> {
-        let argument = argument
-            .map(|token| self.admit(key, own, token))
-            .transpose()?;
-        let first = first.transpose()?;
+    ) -> Result<(Option<Bytes>, Option<Opened>), Rejected> {
+        let argument = argument.map(|token| self.admit(key, own, token));
+        let argument = argument.transpose().map_err(Rejected::argument)?;
+        let first = first.transpose().map_err(Rejected::body)?;
         if let Some(first) = &first {
-            refuse_own(first, own)?;
+            refuse_own(first, own).map_err(Rejected::body)?;
             self.observe(first.at);
         }
         Ok((argument, first))

@@ -175,6 +175,7 @@ impl Crypter {
         let Rejected {
             refusal,
             ends_session,
+            by_argument,
         } = rejected;
         tracing::warn!(
             user = login.user.as_str(),
@@ -185,8 +186,8 @@ impl Crypter {
         if ends_session {
             self.sessions.log_out(login);
         }
-        // Where there is no body, only the argument can be false.
-        let status = if head.first.is_none() {
+        // Where there is no body, too, the argument is all that was sent.
+        let status = if by_argument || head.first.is_none() {
             verb.false_argument()
         } else {
             400

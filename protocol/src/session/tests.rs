@@ -105,7 +105,7 @@ fn what_nobody_sealed_settles_nothing() {
     let mut session = session(Dialect::V0_3);
     assert_eq!(
         cmd(&mut session, "gAAAAA").unwrap_err(),
-        Rejected::mild(Refusal::TokenMalformed)
+        Rejected::argument(Refusal::TokenMalformed)
     );
     let forged = session.begin(
         Head {
@@ -115,7 +115,7 @@ fn what_nobody_sealed_settles_nothing() {
         },
         NOW,
     );
-    assert_eq!(forged.unwrap_err(), Rejected::mild(Refusal::TokenMalformed));
+    assert_eq!(forged.unwrap_err(), Rejected::body(Refusal::TokenMalformed));
     assert_eq!(session.0.dialect(), None);
 }
 
@@ -133,7 +133,7 @@ fn an_argument_of_0_3_serves_once_however_it_is_spelt() {
     assert!(cmd(&mut session, &argument).is_ok());
     assert_eq!(
         cmd(&mut session, &argument).unwrap_err(),
-        Rejected::mild(Refusal::ArgumentReplayed)
+        Rejected::argument(Refusal::ArgumentReplayed)
     );
     assert!(cmd(&mut session, argument.trim_end_matches('=')).is_err());
 }
@@ -144,7 +144,7 @@ fn an_argument_of_0_3_goes_stale_by_the_sessions_own_tokens() {
     cmd(&mut session, &token(b"new", NOW)).unwrap();
     cmd(&mut session, &token(b"60 s old", NOW - 60)).unwrap();
     let refused = cmd(&mut session, &token(b"61 s old", NOW - 61)).unwrap_err();
-    assert_eq!(refused, Rejected::mild(Refusal::ArgumentStale));
+    assert_eq!(refused, Rejected::argument(Refusal::ArgumentStale));
     session.0.observe(NOW + 10);
     assert!(cmd(&mut session, &token(b"60 s old, later", NOW - 60)).is_err());
 }
@@ -255,7 +255,7 @@ fn what_the_server_sealed_in_0_3_is_no_argument_and_no_input() {
     let reflected = String::from_utf8(line.clone()).unwrap();
     assert_eq!(
         cmd(&mut session, &reflected).unwrap_err(),
-        Rejected::mild(Refusal::TokenReflected)
+        Rejected::argument(Refusal::TokenReflected)
     );
     let idt = Head {
         path: "/idt",
@@ -264,7 +264,7 @@ fn what_the_server_sealed_in_0_3_is_no_argument_and_no_input() {
     };
     assert_eq!(
         session.begin(idt, NOW).unwrap_err(),
-        Rejected::mild(Refusal::TokenReflected)
+        Rejected::body(Refusal::TokenReflected)
     );
     let mut rest = cmd(&mut session, &token(b"cat", NOW)).unwrap().body;
     assert_eq!(

@@ -1,0 +1,20 @@
+//! What a server promises, against a live one on a port of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod ceilings;
+mod commands;
+mod files;
+mod interactive;
+mod log_in;
+mod sessions;
+mod shutdown;
