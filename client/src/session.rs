@@ -257,7 +257,6 @@ impl Session {
             Ok(response) => Ok(response),
             Err(broken) => Err(sending
                 .fault()
-                .await
                 .unwrap_or_else(|| broken.while_sending(sending.moved()))),
         }
     }

@@ -5,8 +5,8 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -16,7 +16,6 @@ use remo_protocol::fernet::Sealed;
 use remo_protocol::limits;
 use reqwest::Body;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use crate::error::Error;
 
@@ -133,8 +132,7 @@ impl fmt::Debug for Upload {
 pub(crate) struct Sending {
     /// What the HTTP client sends; nothing where dialect 0.3 has no data.
     pub(crate) body: Option<Body>,
-    task: Option<JoinHandle<Result<(), Error>>>,
-    moved: Arc<AtomicU64>,
+    state: Arc<State>,
 }
 
 impl Sending {
@@ -151,8 +149,7 @@ impl Sending {
         };
         Ok(Self {
             body,
-            task: None,
-            moved: Arc::default(),
+            state: Arc::default(),
         })
     }
 
@@ -173,30 +170,34 @@ impl Sending {
             return Self::whole(sealer, &data, bare);
         }
         let (to, from) = mpsc::channel(TOKENS_AHEAD);
-        let moved = Arc::new(AtomicU64::new(0));
-        let seen = Arc::clone(&moved);
-        let task =
-            tokio::task::spawn_blocking(move || stream_tokens(upload, sealer, data, &to, &seen));
+        let state = Arc::<State>::default();
+        let seen = Arc::clone(&state);
+        tokio::task::spawn_blocking(move || stream_tokens(upload, sealer, data, &to, &seen));
         let body = stream::unfold(from, |mut from| async move {
             from.recv().await.map(|piece| (piece, from))
         });
         Ok(Self {
             body: Some(Body::wrap_stream(body)),
-            task: Some(task),
-            moved,
+            state,
         })
     }
 
     /// How much was handed over: while it grows, the other side is not silent.
     pub(crate) fn moved(&self) -> u64 {
-        self.moved.load(Ordering::Relaxed)
+        self.state.moved.load(Ordering::Relaxed)
     }
 
     /// Why the body could not be made, once sending has failed.
-    pub(crate) async fn fault(&mut self) -> Option<Error> {
-        let task = self.task.take_if(|task| task.is_finished())?;
-        task.await.ok().and_then(Result::err)
+    pub(crate) fn fault(&self) -> Option<Error> {
+        self.state.fault.lock().ok()?.take()
     }
+}
+
+/// What is known of a stream while it is being sent.
+#[derive(Default)]
+struct State {
+    moved: AtomicU64,
+    fault: Mutex<Option<Error>>,
 }
 
 /// Tokens that may wait between the thread that seals and the connection.
@@ -210,14 +211,17 @@ fn stream_tokens(
     sealer: Sealer,
     data: Vec<u8>,
     to: &mpsc::Sender<Piece>,
-    moved: &AtomicU64,
-) -> Result<(), Error> {
-    let outcome = try_stream(upload, sealer, data, to, moved);
-    if outcome.is_err() {
-        // The connection breaks off without the end of the body, so that the server keeps nothing of it.
-        let _ = to.blocking_send(Err(io::Error::other("the body cannot be made")));
+    state: &State,
+) {
+    let Err(error) = try_stream(upload, sealer, data, to, &state.moved) else {
+        return;
+    };
+    // Told before the connection breaks: then it is asked for.
+    if let Ok(mut fault) = state.fault.lock() {
+        *fault = Some(error);
     }
-    outcome
+    // It breaks off without the end of the body, so that the server keeps nothing of it.
+    let _ = to.blocking_send(Err(io::Error::other("the body cannot be made")));
 }
 
 fn try_stream(
