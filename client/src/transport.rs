@@ -16,6 +16,12 @@ pub const CONNECT_TIME: Duration = Duration::from_secs(30);
 /// none is sent into a connection that is just being closed.
 const IDLE_TIME: Duration = Duration::from_secs(20);
 
+/// Connections that are kept for the next request.
+const KEPT: usize = 8;
+
+/// Where the environment names a proxy for plain http.
+const PROXIES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+
 /// The way to one server. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Transport {
@@ -36,6 +42,7 @@ impl Transport {
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIME)
             .pool_idle_timeout(IDLE_TIME)
+            .pool_max_idle_per_host(if by_proxy(&address) { 0 } else { KEPT })
             .tcp_nodelay(true)
             .http1_only();
         if needs_tls(&address) {
@@ -104,14 +111,21 @@ pub(crate) fn location(response: &Response) -> Option<String> {
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
+/// Whether a proxy reads and writes our requests. Some (tinyproxy) close a connection after each answer without
+/// saying so: a request that is sent into one is lost, and cannot be sent again, for it may have been carried out.
+fn by_proxy(address: &ServerAddress) -> bool {
+    !address.is_https()
+        && PROXIES
+            .iter()
+            .any(|name| std::env::var_os(name).is_some_and(|proxy| !proxy.is_empty()))
+}
+
 /// TLS is made ready only where it will be used: without CA certificates on the machine it cannot be.
 fn needs_tls(address: &ServerAddress) -> bool {
-    let proxy_by_tls = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]
-        .iter()
-        .any(|name| {
-            std::env::var(name)
-                .is_ok_and(|proxy| proxy.trim().to_ascii_lowercase().starts_with("https:"))
-        });
+    let proxy_by_tls = PROXIES.iter().any(|name| {
+        std::env::var(name)
+            .is_ok_and(|proxy| proxy.trim().to_ascii_lowercase().starts_with("https:"))
+    });
     address.is_https() || proxy_by_tls
 }
 

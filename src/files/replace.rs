@@ -120,7 +120,7 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
                     .map_or_else(|| to.clone(), |folder| folder.join(&to))
             }
             Err(_) if at.file_name().is_some() && !ends_with_slash(&at) => return Ok(at),
-            Err(_) => return Err(io::ErrorKind::IsADirectory.into()),
+            Err(_) => return Err(rustix::io::Errno::ISDIR.into()),
         }
     }
     Err(io::Error::from(rustix::io::Errno::LOOP))
@@ -140,7 +140,7 @@ fn make(folder: &Path, mode: Mode) -> io::Result<(File, Option<Temporary>)> {
     ) {
         Ok(file) => return Ok((file.into(), None)),
         // Not every file system can; and what else is wrong, the next attempt tells better.
-        Err(rustix::io::Errno::NOENT) => return Err(io::ErrorKind::NotFound.into()),
+        Err(missing @ rustix::io::Errno::NOENT) => return Err(missing.into()),
         Err(_) => {}
     }
     named(folder, |name| {
