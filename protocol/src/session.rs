@@ -213,10 +213,10 @@ impl Session {
             return Ok(());
         }
         if floor > Dialect::V0_3 {
-            // What is no good request of 0.6 is a wrong first token of it.
+            // What is no good request of 0.6 is one of 0.3, or a wrong first token.
             let refusal = match first {
-                None => Refusal::BelowFloor,
-                Some(Ok(_)) => Refusal::FrameMalformed,
+                Some(Ok(opened)) if Frame::parse(&opened.plain).is_ok() => Refusal::PathMismatch,
+                Some(Ok(_)) | None => Refusal::BelowFloor,
                 Some(Err(refusal)) => *refusal,
             };
             return Err(Rejected::fatal(refusal));

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use remo_protocol::{
     dialect::Dialect,
+    refusal::Refusal,
     session::{Begun, Head, Rejected},
 };
 use tokio::sync::Semaphore;
@@ -146,7 +147,9 @@ impl Crypter {
         let reply = match argument.transpose() {
             Err(refusal) => {
                 drop(input);
-                Reply::failed(verb.false_argument(), refusal)
+                let said =
+                    format!("the argument in the path is no token of this session ({refusal})");
+                Reply::failed(verb.false_argument(), said)
             }
             Ok(argument) => {
                 let call = Call {
@@ -186,11 +189,11 @@ impl Crypter {
         if ends_session {
             self.sessions.log_out(login);
         }
-        // Where there is no body, too, the argument is all that was sent.
-        let status = if by_argument || head.first.is_none() {
-            verb.false_argument()
-        } else {
-            400
+        let status = match refusal {
+            Refusal::BelowFloor => 403,
+            // Where there is no body, too, the argument is all that was sent.
+            _ if by_argument || head.first.is_none() => verb.false_argument(),
+            _ => 400,
         };
         self.refuse(
             StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),

@@ -183,7 +183,7 @@ fn a_file_without_permission_is_an_error_of_its_own() {
         let mut peer = Peer::alice(&server, Dialect::V0_6);
         let path = server.path("secret");
         fs::write(&path, "x").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
         let (status, text) = peer.call("get", Some(path.as_bytes()), b"");
         assert_eq!(status, 400);
         assert!(

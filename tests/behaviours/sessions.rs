@@ -67,6 +67,13 @@ fn a_floor_of_the_server_holds_for_everybody() {
     let request = old.make("cmd", Some(format!("touch {path}").as_bytes()), b"");
     assert_eq!(old.send(&request).status, 403);
     assert!(!std::path::Path::new(&path).exists());
+    for verb in ["get", "put", "cmd", "icm", "idt", "edt"] {
+        let mut old = Peer::alice(&server, Dialect::V0_3);
+        let argument = !matches!(verb, "idt" | "edt");
+        let request = old.make(verb, argument.then_some(path.as_bytes()), b"data");
+        assert_eq!(old.send(&request).status, 403, "{verb}");
+        assert!(!std::path::Path::new(&path).exists());
+    }
     assert_eq!(Peer::alice(&server, Dialect::V0_6).cmd("true", b"").0, 200);
 }
 
