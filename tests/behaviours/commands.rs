@@ -120,6 +120,30 @@ fn a_client_that_leaves_takes_the_whole_process_group_with_it() {
 }
 
 #[test]
+fn a_client_that_leaves_a_silent_command_takes_it_along() {
+    each(|server, mut peer| {
+        let pid_file = server.path("pid");
+        let line = format!("sh -c 'echo $$ > {pid_file}; exec sleep 1000'");
+        let request = peer.make("cmd", Some(line.as_bytes()), b"");
+        let body = request.lines.concat();
+        let length = format!("Content-Length: {}\r\n", body.len());
+        peer.connection
+            .send(head(&request.path, &peer.cookie, &length));
+        peer.connection.send(body);
+        let read = || {
+            std::fs::read_to_string(&pid_file)
+                .ok()?
+                .trim()
+                .parse::<i32>()
+                .ok()
+        };
+        eventually("the start", || read().is_some());
+        drop(peer);
+        eventually("the end", || !exists(read().unwrap()));
+    });
+}
+
+#[test]
 fn a_client_that_leaves_in_the_midst_of_its_body_takes_the_process_with_it() {
     each(|server, mut peer| {
         let pid_file = server.path("pid");
