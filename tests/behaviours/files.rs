@@ -149,11 +149,19 @@ fn a_put_that_is_cut_leaves_nothing() {
         for line in &request.lines[..10] {
             peer.connection.send(chunk(&[&line[..], b"\r\n"].concat()));
         }
+        eventually("the beginning", || has_open(server.folder.path()));
         peer.connection = crate::support::Connection::open(server.address);
         // The next request of the session begins when the cut one has ended.
         assert_eq!(peer.cmd("true", b"").0, 200);
         assert_eq!(names(server.folder.path()), [""; 0]);
     });
+}
+
+/// Whether this process, in which the server is, has a file of this folder open, be it one without a name.
+fn has_open(folder: &Path) -> bool {
+    let open = fs::read_dir("/proc/self/fd").unwrap();
+    open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+        .any(|to| to.starts_with(folder))
 }
 
 #[test]
