@@ -104,6 +104,9 @@ impl FernetKey {
         }
         let mac = self.0.sign.clone().chain_update(&*raw).finalize();
         raw.extend_from_slice(&mac.into_bytes());
+        // With room for the end of the line, which alone would double what the text takes.
+        out.text
+            .reserve(URL_SAFE.encoded_length(raw.len()) + b"\r\n".len());
         URL_SAFE.encode_append(&*raw, &mut out.text);
     }
 

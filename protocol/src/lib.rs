@@ -9,6 +9,7 @@
 //! - [`fernet`] and [`lines`]: one token, and the lines that carry tokens.
 //! - [`body`]: how tokens make a body, one state machine a direction and dialect.
 //! - [`session`]: what a server remembers of a session's requests; [`mark`]: how it knows its own tokens.
+//! - [`remo2`]: the same for dialect remo/2, which has its own log-in, bodies and numbers.
 //! - [`limits`]: every ceiling. [`refusal`]: all that a peer can do wrong.
 
 pub mod agreement;
@@ -22,4 +23,5 @@ pub mod login;
 pub mod mark;
 pub mod name;
 pub mod refusal;
+pub mod remo2;
 pub mod session;

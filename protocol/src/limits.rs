@@ -44,6 +44,18 @@ pub const TRANSIENT_KEYS: usize = 10_000;
 /// Bytes of data in a token where nothing asks for another size.
 pub const TOKEN_DATA: usize = 64 * 1024;
 
+/// Bytes of data in a token of remo/2.
+pub const REMO2_DATA: usize = MIB;
+
+/// Bytes of a JSON object in a token of remo/2.
+pub const REMO2_JSON: usize = 128 * 1024;
+
+/// How many numbers, from the highest taken downwards, a server of remo/2 remembers one by one.
+pub const REMO2_WINDOW: u64 = 1024;
+
+/// Requests of a session of remo/2, after which it ends.
+pub const REMO2_REQUESTS: u64 = 1 << 32;
+
 const MIB: usize = 1024 * 1024;
 const BLOCK: usize = 16;
 const PREFIX: usize = 64;

@@ -87,6 +87,21 @@ pub enum Refusal {
     /// A transient key that leads to a secret of zeros.
     #[error("the transient key leads to a secret of zeros")]
     SecretZero,
+    /// A log-in of remo/2 with another version than 2.
+    #[error("the log-in is of a version that this server does not speak")]
+    VersionUnknown,
+    /// A log-in to a server with another key.
+    #[error("the log-in is meant for a server with another key")]
+    ServerUnknown,
+    /// A body of remo/2 whose tokens are not one `H`, then data, then one `T`.
+    #[error("the tokens of the body are not of the order H, data, T")]
+    OrderWrong,
+    /// A JSON object of remo/2 that is none, is too long, names a member twice or holds a number out of range.
+    #[error("a token holds no JSON object of the form that it must have")]
+    JsonMalformed,
+    /// A number of remo/2 that is held by another body, or taken.
+    #[error("the number of the request is used")]
+    NumberUsed,
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     RandomMissing,
@@ -123,6 +138,11 @@ impl Refusal {
             Self::SignatureFalse => "signature_false",
             Self::TransientKeyReused => "transient_key_reused",
             Self::SecretZero => "secret_zero",
+            Self::VersionUnknown => "version_unknown",
+            Self::ServerUnknown => "server_unknown",
+            Self::OrderWrong => "order_wrong",
+            Self::JsonMalformed => "json_malformed",
+            Self::NumberUsed => "number_used",
             Self::RandomMissing => "random_missing",
         }
     }

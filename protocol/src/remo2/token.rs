@@ -1,0 +1,125 @@
+//! One token of remo/2: `kind request index payload`. Which may follow which is for the bodies to say.
+
+use bytes::Bytes;
+
+use crate::{
+    fernet::{FernetKey, Sealed},
+    limits,
+    refusal::Refusal,
+};
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The JSON object that begins a body.
+    Head,
+    /// Data of the main stream.
+    Data,
+    /// Data of the second stream.
+    Error,
+    /// Padding, to be ignored.
+    Padding,
+    /// The JSON object that ends a body.
+    Trailer,
+}
+
+impl Kind {
+    fn letter(self) -> u8 {
+        match self {
+            Self::Head => b'H',
+            Self::Data => b'D',
+            Self::Error => b'E',
+            Self::Padding => b'P',
+            Self::Trailer => b'T',
+        }
+    }
+
+    fn read(letter: u8) -> Option<Self> {
+        [
+            Self::Head,
+            Self::Data,
+            Self::Error,
+            Self::Padding,
+            Self::Trailer,
+        ]
+        .into_iter()
+        .find(|kind| kind.letter() == letter)
+    }
+
+    /// Bytes that its payload may have.
+    fn ceiling(self) -> usize {
+        match self {
+            Self::Head | Self::Trailer => limits::REMO2_JSON,
+            Self::Data | Self::Error | Self::Padding => limits::REMO2_DATA,
+        }
+    }
+}
+
+/// A token whose HMAC was right, taken apart.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// What it is.
+    pub kind: Kind,
+    /// The number of the request that it belongs to.
+    pub request: u64,
+    /// Its own number in its body, from 0.
+    pub index: u32,
+    /// What it carries.
+    pub payload: Bytes,
+}
+
+/// Proves and takes apart one line.
+///
+/// # Errors
+/// What is wrong with the token itself.
+pub fn open(key: &FernetKey, line: &[u8]) -> Result<Token, Refusal> {
+    let plain = key.open(line)?.plain;
+    let (&letter, rest) = plain.split_first().ok_or(Refusal::FrameMalformed)?;
+    let (request, rest) = rest
+        .split_first_chunk::<8>()
+        .ok_or(Refusal::FrameMalformed)?;
+    let (index, _) = rest
+        .split_first_chunk::<4>()
+        .ok_or(Refusal::FrameMalformed)?;
+    let kind = Kind::read(letter).ok_or(Refusal::FrameMalformed)?;
+    let (request, index) = (u64::from_be_bytes(*request), u32::from_be_bytes(*index));
+    let payload = plain.slice(HEADER..);
+    if payload.len() > kind.ceiling() {
+        return Err(Refusal::TokenTooLarge);
+    }
+    Ok(Token {
+        kind,
+        request,
+        index,
+        payload,
+    })
+}
+
+/// Appends one line, with its end.
+///
+/// # Errors
+/// [`Refusal::TokenTooLarge`], [`Refusal::RandomMissing`].
+pub fn seal(
+    key: &FernetKey,
+    kind: Kind,
+    request: u64,
+    index: u32,
+    payload: &[u8],
+    now: u64,
+    out: &mut Sealed,
+) -> Result<(), Refusal> {
+    if payload.len() > kind.ceiling() {
+        return Err(Refusal::TokenTooLarge);
+    }
+    let mut head = [0; HEADER];
+    let (letter, rest) = head.split_at_mut(1);
+    let (number, place) = rest.split_at_mut(8);
+    letter.copy_from_slice(&[kind.letter()]);
+    number.copy_from_slice(&request.to_be_bytes());
+    place.copy_from_slice(&index.to_be_bytes());
+    key.seal(&head, payload, now, out)?;
+    out.text.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+const HEADER: usize = 1 + 8 + 4;
