@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::error::{Error, innermost};
 use crate::live::{Keys, Live};
+use crate::remedy::Asked;
 use crate::session::{Home, Options};
 use crate::transport::location;
 
@@ -43,7 +44,8 @@ impl<'s> Answer<'s> {
         match answer.reading.first().await {
             Ok(first) => answer.first = Some(first),
             Err(error) => {
-                if matches!(error, Error::SessionGone(_)) {
+                answer.home.stale = true;
+                if matches!(error, Error::SessionGone { .. }) {
                     answer.home.live = None;
                 }
                 return Err(error);
@@ -85,6 +87,11 @@ impl<'s> Answer<'s> {
         Ok(None)
     }
 
+    /// Whether it came without a single token, so that nothing proves whose it is.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.reading.opener.is_none()
+    }
+
     /// Reads to the end, and keeps the first `ceiling` bytes.
     ///
     /// # Errors
@@ -113,6 +120,7 @@ pub(crate) struct Reading {
     opener: Option<Opener>,
     keys: Keys,
     number: Option<RequestNumber>,
+    asked: Asked,
     accept_cut: bool,
     time_out: Option<Duration>,
     /// The body came to its end without saying so.
@@ -124,6 +132,7 @@ impl Reading {
         response: Response,
         keys: Keys,
         number: Option<RequestNumber>,
+        asked: Asked,
         options: Options,
     ) -> Self {
         let status = response.status().as_u16();
@@ -138,6 +147,7 @@ impl Reading {
             opener,
             keys,
             number,
+            asked,
             accept_cut,
             time_out,
             unmarked: false,
@@ -169,37 +179,36 @@ impl Reading {
         self.open(line)
     }
 
-    /// Dialect 0.3 has no other form for an answer without data; 403 without data is the form for an unknown session.
+    /// Dialect 0.3 has no other form for an answer without data, and Python's 0.6 has none either where a file is empty;
+    /// 403 without data is the form for an unknown session.
     fn without_tokens(&mut self) -> Result<Bytes, Error> {
         match (self.status, self.number) {
-            (403, _) => Err(self.session_gone()),
-            (200, None) => {
-                self.opener = None;
-                Ok(Bytes::new())
-            }
-            _ => Err(self.unsealed()),
+            (200, Some(_)) if !self.accept_cut => return Err(Error::Cut),
+            (200, number) => self.unmarked = number.is_some(),
+            _ => return Err(self.not_by_the_server()),
         }
+        self.opener = None;
+        Ok(Bytes::new())
     }
 
-    /// A line that is no token of ours. Proxies answer with pages; a server that does not know the session, with 403.
+    /// A line that is no token of ours. Proxies answer with pages; a server that does not take the session, with 403 or 400.
     fn not_by_the_server(&self) -> Error {
-        if self.status == 403 {
-            self.session_gone()
-        } else {
-            self.unsealed()
+        let (status, dialect) = (self.status, self.dialect());
+        match status {
+            400 | 403 => Error::SessionGone { status, dialect },
+            _ => self.unsealed(),
         }
     }
 
-    fn session_gone(&self) -> Error {
-        Error::SessionGone(if self.number.is_some() {
-            Dialect::V0_6
-        } else {
-            Dialect::V0_3
-        })
+    fn dialect(&self) -> Dialect {
+        match self.number {
+            Some(_) => Dialect::V0_6,
+            None => Dialect::V0_3,
+        }
     }
 
     fn unsealed(&self) -> Error {
-        Error::unsealed(self.status, location(&self.response).as_deref())
+        Error::unsealed(self.asked, self.status, location(&self.response).as_deref())
     }
 
     /// The data of the next token; `None` at the proved end.

@@ -9,6 +9,7 @@ use remo_protocol::dialect::Dialect;
 use remo_protocol::refusal::Refusal;
 
 use crate::escape::escape;
+use crate::remedy::{Asked, remedy};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -73,11 +74,21 @@ pub enum Error {
     NoSession,
     /// The server knows the session no more.
     #[error(
-        "the server does not know this session or user: 403 (it timed out, the server was started anew, or {}; the command was not \
-         repeated, the next one logs in anew)",
-        usual_cause(.0)
+        "{}: {status} (it timed out, the server was started anew, or {}; the command was not repeated, the next one logs in anew)",
+        gone(*.status),
+        usual_cause(*.dialect)
     )]
-    SessionGone(Dialect),
+    SessionGone {
+        /// The HTTP status, which nothing seals.
+        status: u16,
+        /// The dialect of the session.
+        dialect: Dialect,
+    },
+    /// The server speaks, but not as we do.
+    #[error(
+        "the server speaks dialect {0} (use --dialect {0}; nothing but a log-in and /info was sent)"
+    )]
+    OtherDialect(Dialect),
     /// The server's own refusal, sealed by it.
     #[error("{}", refused(*.status, .text))]
     Refused {
@@ -151,11 +162,11 @@ impl Error {
         }
     }
 
-    /// An answer that nothing seals, judged by its status alone.
-    pub(crate) fn unsealed(status: u16, location: Option<&str>) -> Self {
+    /// An answer that nothing seals, judged by its status and by what was asked.
+    pub(crate) fn unsealed(asked: Asked, status: u16, location: Option<&str>) -> Self {
         Self::Path {
             status,
-            remedy: remedy(status, location),
+            remedy: remedy(asked, status, location),
         }
     }
 
@@ -183,29 +194,21 @@ fn refused(status: u16, text: &str) -> String {
     }
 }
 
-/// What else a 403 usually means: no common clock in one dialect, no welcome in the other.
-fn usual_cause(dialect: &Dialect) -> &'static str {
-    match dialect {
-        Dialect::V0_3 => "it holds you to a later dialect: --dialect 0.6",
-        Dialect::V0_6 => "the two clocks differ by more than 10 s",
+/// Ours says 403 to a session that it does not know; Python 0.6 says 400 where it does not like the first token.
+fn gone(status: u16) -> &'static str {
+    match status {
+        403 => "the server does not know this session or user",
+        _ => "the request was refused, and nothing seals the answer",
     }
 }
 
-fn remedy(status: u16, location: Option<&str>) -> String {
-    match status {
-        200 => "with a page that is not sealed (a portal or proxy in between? is the address a remo_serv's, with its prefix?)".into(),
-        300..=399 => {
-            let to = location.map(|to| escape(&to.chars().take(200).collect::<String>()));
-            format!("it points to '{}' (if you trust that, give it as the address)", to.unwrap_or_default())
+/// What else it usually means: no common clock in one dialect, no welcome in the other.
+fn usual_cause(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::V0_3 => "the server may refuse dialect 0.3 for this user: --dialect 0.6",
+        Dialect::V0_6 => {
+            "the two clocks differ by more than 10 s, or the body took longer to arrive"
         }
-        404 => "no remo_serv is there (is the prefix of the address right?)".into(),
-        407 => "the proxy wants a log-in (http_proxy=http://USER:PASSWORD@HOST:PORT, https_proxy likewise, with special characters as %XX)".into(),
-        408 | 504 => "the way to the server is too slow for it (raise the time-out of the proxy)".into(),
-        413 => "the body is too large for it (nginx: raise client_max_body_size; remo-serv: a ceiling of its own)".into(),
-        414 | 431 => "the command line or file name is too long for it".into(),
-        429 => "too many requests (wait, then try again)".into(),
-        502 | 503 => "it cannot reach the server, or the server is full (does remo-serv run behind it?)".into(),
-        _ => "the answer is not sealed, so it need not be the server's".into(),
     }
 }
 
@@ -250,16 +253,16 @@ mod tests {
     #[test]
     fn what_is_not_sealed_is_never_taken_for_the_server_s() {
         assert!(
-            Error::unsealed(413, None)
+            Error::unsealed(Asked::Other, 413, None)
                 .to_string()
                 .contains("client_max_body_size")
         );
         assert!(
-            Error::unsealed(407, None)
+            Error::unsealed(Asked::Other, 407, None)
                 .to_string()
                 .contains("http_proxy=http://USER:PASSWORD@")
         );
-        let redirect = Error::unsealed(302, Some("http://evil/\x1b")).to_string();
+        let redirect = Error::unsealed(Asked::Other, 302, Some("http://evil/\x1b")).to_string();
         assert!(
             redirect.starts_with("something on the path answered 302")
                 && !redirect.contains('\x1b')

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use remo_protocol::limits;
 use remo_protocol::login::ClientLogin;
+use reqwest::Response;
 use reqwest::header::{HeaderValue, SET_COOKIE};
-use reqwest::{Body, Response};
 
 use crate::answer::next_piece;
 use crate::error::Error;
 use crate::live::Live;
+use crate::remedy::Asked;
 use crate::session::Identity;
 use crate::transport::{Transport, location};
 
@@ -18,9 +19,7 @@ use crate::transport::{Transport, location};
 pub(crate) async fn log_in(transport: &Transport, identity: &Identity) -> Result<Live, Error> {
     let begun = Instant::now();
     let (login, body) = ClientLogin::start(&identity.user, &identity.key).map_err(Error::Seal)?;
-    let response = transport
-        .send("/auth", None, Some(Body::from(body)))
-        .await?;
+    let response = transport.send("/auth", None, Some(body.into())).await?;
     let status = response.status().as_u16();
     tracing::debug!(
         status,
@@ -34,7 +33,10 @@ pub(crate) async fn log_in(transport: &Transport, identity: &Identity) -> Result
                 user: identity.user.as_str().to_owned(),
             });
         }
-        status => return Err(Error::unsealed(status, location(&response).as_deref())),
+        status => {
+            let location = location(&response);
+            return Err(Error::unsealed(Asked::LogIn, status, location.as_deref()));
+        }
     }
     let cookie = session_cookie(&response);
     let answer = read_small(response).await?;
@@ -62,7 +64,7 @@ async fn read_small(mut response: Response) -> Result<Vec<u8>, Error> {
     while let Some(piece) = next_piece(&mut response).await? {
         all.extend_from_slice(&piece);
         if all.len() > limits::AUTH_ANSWER {
-            return Err(Error::unsealed(200, None));
+            return Err(Error::unsealed(Asked::LogIn, 200, None));
         }
     }
     Ok(all)

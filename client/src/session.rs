@@ -9,16 +9,18 @@ use remo_protocol::dialect::Dialect;
 use remo_protocol::keys::{PrivateKey, PublicKey};
 use remo_protocol::limits;
 use remo_protocol::name::UserName;
+use remo_protocol::refusal::Refusal;
+use reqwest::Response;
 use reqwest::header::HeaderValue;
-use reqwest::{Body, Response};
 use tokio::time::timeout;
 
 use crate::answer::{Answer, Reading};
 use crate::error::Error;
 use crate::live::Live;
-use crate::login::log_in;
+use crate::remedy::Asked;
+use crate::sending::{Form, Sending};
 use crate::transport::{Transport, location};
-use crate::upload::{Sending, Upload};
+use crate::upload::Upload;
 
 /// Who we are, and whom we believe to be the server.
 #[derive(Clone, Debug)]
@@ -55,10 +57,10 @@ impl Default for Options {
 /// A session with one server. It logs in by itself before its first request, and again where that is due.
 #[derive(Debug)]
 pub struct Session {
-    transport: Transport,
-    identity: Identity,
-    options: Options,
-    home: Home,
+    pub(crate) transport: Transport,
+    pub(crate) identity: Identity,
+    pub(crate) options: Options,
+    pub(crate) home: Home,
 }
 
 /// What is between two requests.
@@ -67,6 +69,8 @@ pub(crate) struct Home {
     pub(crate) live: Option<Live>,
     /// An answer has ended without its mark.
     pub(crate) unmarked: bool,
+    /// An answer was an accident. Some servers (cheroot) then close the connection without saying so: none is used again.
+    pub(crate) stale: bool,
 }
 
 /// The verbs that a session has, by their place in the path.
@@ -93,6 +97,14 @@ impl Verb {
             Self::Info => "info",
         }
     }
+
+    fn asked(self) -> Asked {
+        match self {
+            Self::Cmd | Self::Icm => Asked::Command,
+            Self::Get | Self::Put => Asked::File,
+            Self::Idt | Self::Edt | Self::Info => Asked::Other,
+        }
+    }
 }
 
 impl Session {
@@ -107,14 +119,12 @@ impl Session {
         }
     }
 
-    /// Logs in anew. What an earlier session had running, the server ends when that one times out.
-    ///
-    /// # Errors
-    /// [`Error::LoginRefused`], [`Error::WrongServer`], [`Error::NoSession`], and those of the path.
-    pub async fn login(&mut self) -> Result<(), Error> {
-        self.home.live = None;
-        let live = timeout(LOGIN_TIME, log_in(&self.transport, &self.identity)).await;
-        self.home.live = Some(live.map_err(|_| Error::Silent(LOGIN_TIME.as_secs()))??);
+    /// No request goes into a connection that may be about to close.
+    pub(crate) fn leave_stale(&mut self) -> Result<(), Error> {
+        if self.home.stale {
+            self.transport.renew()?;
+            self.home.stale = false;
+        }
         Ok(())
     }
 
@@ -141,15 +151,20 @@ impl Session {
         let Some(live) = self.home.live.take() else {
             return Ok(());
         };
+        self.leave_stale()?;
         let sent = self
             .transport
-            .send("/auth", Some(&live.cookie), Some(Body::from("")));
+            .send("/auth", Some(&live.cookie), Some("".into()));
         let response = timeout(LOGOUT_TIME, sent)
             .await
             .map_err(|_| Error::Silent(LOGOUT_TIME.as_secs()))??;
         match response.status().as_u16() {
             200 => Ok(()),
-            status => Err(Error::unsealed(status, location(&response).as_deref())),
+            status => {
+                self.home.stale = true;
+                let location = location(&response);
+                Err(Error::unsealed(Asked::Other, status, location.as_deref()))
+            }
         }
     }
 
@@ -186,11 +201,16 @@ impl Session {
         self.request(Verb::Edt, None, Upload::empty()).await
     }
 
-    /// Asks the server who it is.
+    /// Asks the server who it is; a log-in that is due has asked already.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn info(&mut self) -> Result<String, Error> {
+        if !self.is_logged_in()
+            && let Some(greeting) = self.greet().await?
+        {
+            return Ok(greeting);
+        }
         let answer = self.request(Verb::Info, None, Upload::empty()).await?;
         let text = answer.collect(limits::ARGUMENT).await?;
         Ok(String::from_utf8_lossy(&text).into_owned())
@@ -206,12 +226,23 @@ impl Session {
         if !self.is_logged_in() {
             self.login().await?;
         }
+        self.ask(verb, argument, upload).await
+    }
+
+    /// The same within a session that is logged in to.
+    pub(crate) async fn ask(
+        &mut self,
+        verb: Verb,
+        argument: Option<&str>,
+        upload: Upload,
+    ) -> Result<Answer<'_>, Error> {
+        self.leave_stale()?;
         let (live, number) = self
             .take_live()
-            .ok_or(Error::SessionGone(self.options.dialect))?;
+            .ok_or(Error::Seal(Refusal::NumbersExhausted))?;
         let path = live.keys.seal_path(verb.name(), argument)?;
         let sealer = live.keys.sealer(number, &path);
-        let sending = Sending::start(upload, sealer, number.is_none()).await?;
+        let sending = Sending::start(upload, sealer, Form::of(self.options)).await?;
         let begun = Instant::now();
         let response = self.exchange(&path, &live.cookie, sending).await?;
         let status = response.status().as_u16();
@@ -223,7 +254,9 @@ impl Session {
             milliseconds,
             "answered"
         );
-        let reading = Reading::new(response, live.keys.clone(), number, self.options);
+        self.home.stale = status >= 500;
+        let (keys, asked) = (live.keys.clone(), verb.asked());
+        let reading = Reading::new(response, keys, number, asked, self.options);
         Answer::begin(reading, live, &mut self.home).await
     }
 
@@ -243,8 +276,8 @@ impl Session {
         cookie: &HeaderValue,
         mut sending: Sending,
     ) -> Result<Response, Error> {
-        let body = sending.body.take();
-        let mut sent = std::pin::pin!(self.transport.send(path, Some(cookie), body));
+        let payload = sending.payload.take();
+        let mut sent = std::pin::pin!(self.transport.send(path, Some(cookie), payload));
         let outcome = loop {
             let before = sending.moved();
             match self.patiently(sent.as_mut()).await {
@@ -270,9 +303,6 @@ impl Session {
         }
     }
 }
-
-/// The longest that a log-in may take, connection included.
-const LOGIN_TIME: Duration = Duration::from_secs(60);
 
 /// The longest that a log-out may take; the server's time-out does the same later.
 const LOGOUT_TIME: Duration = Duration::from_secs(5);

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CACHE_CONTROL, COOKIE, HeaderValue, LOCATION};
+use reqwest::header::{CACHE_CONTROL, CONTENT_LENGTH, COOKIE, HeaderValue, LOCATION};
 use reqwest::{Body, Client, Method, Response, redirect};
 
 use crate::address::ServerAddress;
 use crate::error::{Error, innermost};
+use crate::remedy::Asked;
 
 /// How long a connection may take to come about.
 pub const CONNECT_TIME: Duration = Duration::from_secs(30);
@@ -21,6 +22,22 @@ const KEPT: usize = 8;
 
 /// Where the environment names a proxy for plain http.
 const PROXIES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+
+/// What a request carries.
+pub(crate) struct Payload {
+    pub(crate) body: Body,
+    /// The length of a body that is handed over piece by piece; without it, such a body is chunked.
+    pub(crate) length: Option<u64>,
+}
+
+impl<B: Into<Body>> From<B> for Payload {
+    fn from(body: B) -> Self {
+        Self {
+            body: body.into(),
+            length: None,
+        }
+    }
+}
 
 /// The way to one server. Clones share their connections.
 #[derive(Clone, Debug)]
@@ -38,23 +55,17 @@ impl Transport {
     /// # Errors
     /// [`Error::Setup`], for https without CA certificates.
     pub fn new(address: ServerAddress) -> Result<Self, Error> {
-        let mut builder = Client::builder()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIME)
-            .pool_idle_timeout(IDLE_TIME)
-            .pool_max_idle_per_host(if by_proxy(&address) { 0 } else { KEPT })
-            .tcp_nodelay(true)
-            .http1_only();
-        if needs_tls(&address) {
-            // Another part of the program may have installed one, which serves as well.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        } else {
-            builder = builder.tls_backend_preconfigured(no_tls()?);
-        }
-        let client = builder
-            .build()
-            .map_err(|error| Error::Setup(innermost(&error)))?;
+        let client = client(&address)?;
         Ok(Self { client, address })
+    }
+
+    /// Leaves all connections that were kept: the next request opens one of its own.
+    ///
+    /// # Errors
+    /// See [`new`](Self::new).
+    pub(crate) fn renew(&mut self) -> Result<(), Error> {
+        self.client = client(&self.address)?;
+        Ok(())
     }
 
     /// Where it leads.
@@ -68,9 +79,9 @@ impl Transport {
         &self,
         path: &str,
         cookie: Option<&HeaderValue>,
-        body: Option<Body>,
+        payload: Option<Payload>,
     ) -> Result<Response, Error> {
-        let method = if body.is_some() {
+        let method = if payload.is_some() {
             Method::POST
         } else {
             Method::GET
@@ -82,7 +93,10 @@ impl Transport {
         if let Some(cookie) = cookie {
             request = request.header(COOKIE, cookie);
         }
-        if let Some(body) = body {
+        if let Some(Payload { body, length }) = payload {
+            if let Some(length) = length {
+                request = request.header(CONTENT_LENGTH, length);
+            }
             request = request.body(body);
         }
         request.send().await.map_err(|error| self.failure(&error))
@@ -95,7 +109,7 @@ impl Transport {
         }
         // The HTTP client asks a proxy for a tunnel by itself, and has but words for what came of it.
         if cause.contains("proxy authorization required") {
-            return Error::unsealed(407, None);
+            return Error::unsealed(Asked::Other, 407, None);
         }
         let address = self.address.to_string();
         if cause.contains("certificate") {
@@ -103,6 +117,25 @@ impl Transport {
         }
         Error::Unreachable { address, cause }
     }
+}
+
+fn client(address: &ServerAddress) -> Result<Client, Error> {
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIME)
+        .pool_idle_timeout(IDLE_TIME)
+        .pool_max_idle_per_host(if by_proxy(address) { 0 } else { KEPT })
+        .tcp_nodelay(true)
+        .http1_only();
+    if needs_tls(address) {
+        // Another part of the program may have installed one, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    } else {
+        builder = builder.tls_backend_preconfigured(no_tls()?);
+    }
+    builder
+        .build()
+        .map_err(|error| Error::Setup(innermost(&error)))
 }
 
 /// Where an answer points, if it points elsewhere.

@@ -1,21 +1,16 @@
-//! The body of a request: data of any length, read and sealed by a thread of its own while they are sent.
-//! Not here: the sealing itself, which is the protocol's.
+//! Data for the server, of any length, and how far they have got.
+//! Not here: how they become the body of a request, which is `sending`.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use futures_util::stream;
 use remo_protocol::body::Sealer;
-use remo_protocol::fernet::Sealed;
 use remo_protocol::limits;
-use reqwest::Body;
-use tokio::sync::mpsc;
 
 use crate::error::Error;
 
@@ -28,6 +23,7 @@ pub struct Upload {
     name: PathBuf,
     size: Option<u64>,
     progress: Option<Progress>,
+    pub(crate) state: Arc<State>,
 }
 
 impl Upload {
@@ -47,6 +43,7 @@ impl Upload {
             name: "the data".into(),
             size,
             progress: None,
+            state: Arc::default(),
         }
     }
 
@@ -58,6 +55,7 @@ impl Upload {
             name: name.into(),
             size: None,
             progress: None,
+            state: Arc::default(),
         }
     }
 
@@ -81,6 +79,7 @@ impl Upload {
             name: path.into(),
             size,
             progress: None,
+            state: Arc::default(),
         })
     }
 
@@ -91,28 +90,47 @@ impl Upload {
         self
     }
 
+    /// What watches the data on their way.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        Meter(Arc::clone(&self.state))
+    }
+
     /// How many bytes there are, where that is known.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         self.size
     }
 
+    /// How many bytes of data the first token takes: `most`, unless it is known that they do not suffice.
+    pub(crate) fn first_token_data(&self, most: usize) -> usize {
+        let many = self.size.filter(|size| *size > most as u64);
+        many.and_then(limits::token_data).unwrap_or(most)
+    }
+
     /// How many bytes of data the next token takes.
-    fn token_data(&self, sealer: &Sealer) -> usize {
+    pub(crate) fn token_data(&self, sealer: &Sealer) -> usize {
         self.size
             .and_then(limits::token_data)
             .unwrap_or_else(|| sealer.wanted())
     }
 
     /// Fills `buffer` with up to `length` bytes; less means the end.
-    fn fill(&mut self, buffer: &mut Vec<u8>, length: usize) -> Result<(), Error> {
+    pub(crate) fn fill(&mut self, buffer: &mut Vec<u8>, length: usize) -> Result<(), Error> {
         buffer.clear();
+        let expected = self.size.and_then(|size| usize::try_from(size).ok());
+        buffer.reserve(expected.unwrap_or(limits::TOKEN_DATA).min(length));
         let read = self.reader.by_ref().take(length as u64).read_to_end(buffer);
         read.map(drop)
             .map_err(|cause| Error::read(&self.name, cause))
     }
 
-    fn tell(&mut self, done: u64) {
+    pub(crate) fn moved(&mut self, done: u64) {
+        self.state.moved.store(done, Ordering::Relaxed);
+        self.tell(done);
+    }
+
+    pub(crate) fn tell(&mut self, done: u64) {
         if let Some(progress) = &mut self.progress {
             progress(done);
         }
@@ -128,133 +146,46 @@ impl fmt::Debug for Upload {
     }
 }
 
-/// A body on its way.
-pub(crate) struct Sending {
-    /// What the HTTP client sends; nothing where dialect 0.3 has no data.
-    pub(crate) body: Option<Body>,
-    state: Arc<State>,
-}
+/// Watches data on their way to the server.
+#[derive(Debug)]
+pub struct Meter(Arc<State>);
 
-impl Sending {
-    /// Seals one token that is all of the body; `bare` says that a body without data is none (dialect 0.3).
-    fn whole(sealer: Sealer, data: &[u8], bare: bool) -> Result<Self, Error> {
-        let mut sealed = Sealed::default();
-        let body = if bare && data.is_empty() {
-            None
-        } else {
-            sealer
-                .whole(data, now(), &mut sealed)
-                .map_err(Error::Seal)?;
-            Some(Body::from(sealed.text))
-        };
-        Ok(Self {
-            body,
-            state: Arc::default(),
-        })
-    }
-
-    /// Begins to read and seal `upload`. What fits one token has a length; more is a stream.
-    pub(crate) async fn start(
-        mut upload: Upload,
-        sealer: Sealer,
-        bare: bool,
-    ) -> Result<Self, Error> {
-        let first = upload.token_data(&sealer);
-        let (mut upload, data) = blocking(move || {
-            let mut data = Vec::new();
-            upload.fill(&mut data, first).map(|()| (upload, data))
-        })
-        .await?;
-        if data.len() < first {
-            upload.tell(data.len() as u64);
-            return Self::whole(sealer, &data, bare);
+impl Meter {
+    /// Waits until more than one token's data are being sent, and none of them has been taken for `time`.
+    pub async fn stands_still(&self, time: Duration) {
+        let (mut since, mut before) = (Instant::now(), None);
+        loop {
+            let now = self.0.standing();
+            if now.is_none() || now != before {
+                (since, before) = (Instant::now(), now);
+            } else if since.elapsed() >= time {
+                return;
+            }
+            tokio::time::sleep(GLANCE).await;
         }
-        let (to, from) = mpsc::channel(TOKENS_AHEAD);
-        let state = Arc::<State>::default();
-        let seen = Arc::clone(&state);
-        tokio::task::spawn_blocking(move || stream_tokens(upload, sealer, data, &to, &seen));
-        let body = stream::unfold(from, |mut from| async move {
-            from.recv().await.map(|piece| (piece, from))
-        });
-        Ok(Self {
-            body: Some(Body::wrap_stream(body)),
-            state,
-        })
-    }
-
-    /// How much was handed over: while it grows, the other side is not silent.
-    pub(crate) fn moved(&self) -> u64 {
-        self.state.moved.load(Ordering::Relaxed)
-    }
-
-    /// Why the body could not be made, once sending has failed.
-    pub(crate) fn fault(&self) -> Option<Error> {
-        self.state.fault.lock().ok()?.take()
     }
 }
 
-/// What is known of a stream while it is being sent.
-#[derive(Default)]
-struct State {
-    moved: AtomicU64,
-    fault: Mutex<Option<Error>>,
+/// How often a [`Meter`] looks.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// What is known of data while they are being sent.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) moved: AtomicU64,
+    /// They are more than one token's.
+    pub(crate) streams: AtomicBool,
+    /// Why they cannot be read or sealed.
+    pub(crate) fault: Mutex<Option<Error>>,
 }
 
-/// Tokens that may wait between the thread that seals and the connection.
-const TOKENS_AHEAD: usize = 4;
-
-type Piece = Result<Bytes, io::Error>;
-
-/// Seals and hands over token after token, until the data end or nobody takes them any more.
-fn stream_tokens(
-    upload: Upload,
-    sealer: Sealer,
-    data: Vec<u8>,
-    to: &mpsc::Sender<Piece>,
-    state: &State,
-) {
-    let Err(error) = try_stream(upload, sealer, data, to, &state.moved) else {
-        return;
-    };
-    // Told before the connection breaks: then it is asked for.
-    if let Ok(mut fault) = state.fault.lock() {
-        *fault = Some(error);
+impl State {
+    /// How much of a stream has moved so far.
+    fn standing(&self) -> Option<u64> {
+        self.streams
+            .load(Ordering::Relaxed)
+            .then(|| self.moved.load(Ordering::Relaxed))
     }
-    // It breaks off without the end of the body, so that the server keeps nothing of it.
-    let _ = to.blocking_send(Err(io::Error::other("the body cannot be made")));
-}
-
-fn try_stream(
-    mut upload: Upload,
-    mut sealer: Sealer,
-    mut data: Vec<u8>,
-    to: &mpsc::Sender<Piece>,
-    moved: &AtomicU64,
-) -> Result<(), Error> {
-    let mut sealed = Sealed::default();
-    let mut done = 0_u64;
-    while !data.is_empty() {
-        sealer
-            .seal(&data, now(), &mut sealed)
-            .map_err(Error::Seal)?;
-        if to.blocking_send(Ok(take(&mut sealed))).is_err() {
-            return Ok(());
-        }
-        done = done.saturating_add(data.len() as u64);
-        moved.store(done, Ordering::Relaxed);
-        upload.tell(done);
-        let next = upload.token_data(&sealer);
-        upload.fill(&mut data, next)?;
-    }
-    sealer.finish(now(), &mut sealed).map_err(Error::Seal)?;
-    if !sealed.text.is_empty() {
-        let _ = to.blocking_send(Ok(take(&mut sealed)));
-    }
-    Ok(())
-}
-
-fn take(sealed: &mut Sealed) -> Bytes {
-    Bytes::from(std::mem::take(&mut sealed.text))
 }
 
 /// Seconds since 1970.

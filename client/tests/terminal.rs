@@ -203,7 +203,27 @@ fn completion_knows_commands_and_local_files() {
     terminal.expect("remo> ");
     terminal.type_in("pu\tremote so\t\r");
     terminal.expect("'remote' is stored");
-    assert_eq!(server.log(), ["put remote"]);
+    assert_eq!(server.log(), ["info", "put remote"]);
+}
+
+#[test]
+fn a_put_that_stands_still_is_remarked_on_where_somebody_watches() {
+    let home = Home::new();
+    home.write("large", vec![0; 30 << 20]);
+    let (keep, stuck) = channel::<()>();
+    let stuck = std::sync::Mutex::new(stuck);
+    let script = Script::new(|call| sealed(call.answer, 200, &[])).early(move |head| {
+        if head.contains("/put/") {
+            let _ = stuck.lock().unwrap().recv();
+        }
+        None
+    });
+    let server = Server::start(&home, script);
+    let mut terminal =
+        Terminal::start(&home.remo(&server.url(), &["--dialect", "0.3", "-c", "put r large"]));
+    terminal.expect("the file has not moved for 10 s (a Python remo_serv under cheroot");
+    drop(keep);
+    assert_eq!(terminal.expect_end(), Some(0));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! Not here: how commands are typed, which is `command`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::command::{Command, base_name, help};
 use crate::answer::Answer;
@@ -24,6 +25,9 @@ pub trait Console {
 
     /// Takes a remark for a person, not part of any output.
     fn remark(&mut self, text: &str);
+
+    /// Takes a remark on a command that is still at work, for a person who may be waiting for it.
+    fn hint(&mut self, text: &str);
 
     /// Takes a warning, which is shown in any case.
     fn warning(&mut self, text: &str);
@@ -135,7 +139,15 @@ impl<C: Console> Prompt<C> {
         if let Some(progress) = self.console.progress(remote, upload.size()) {
             upload = upload.with_progress(progress);
         }
-        self.session.put(remote, upload).await?;
+        let meter = upload.meter();
+        let mut put = std::pin::pin!(self.session.put(remote, upload));
+        tokio::select! {
+            done = &mut put => done?,
+            () = meter.stands_still(STILL) => {
+                self.console.hint(STANDS_STILL);
+                put.await?;
+            }
+        }
         self.console
             .remark(&format!("'{}' is stored", escape(remote)));
         Ok(())
@@ -227,6 +239,12 @@ impl<C: Console> Prompt<C> {
         }
     }
 }
+
+/// How long a large file may stand still before that is remarked on.
+const STILL: Duration = Duration::from_secs(10);
+
+const STANDS_STILL: &str = "the file has not moved for 10 s (a Python remo_serv under cheroot reads no chunked bodies, as those over 4 MiB are: \
+     then send the file in parts of 4 MB, or run that server under gunicorn)";
 
 /// Where the output of one command goes, decoded on the way.
 struct Sink<'a, C> {

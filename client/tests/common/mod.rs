@@ -18,7 +18,9 @@ use std::process::{Command, Output, Stdio};
 use remo_protocol::keys::PrivateKey;
 use tempfile::TempDir;
 
-pub use server::{Call, Script, Server, http, redirect, seal, sealed};
+pub use server::{Call, Script, Server, http, redirect, seal, seal_with, sealed};
+
+pub use server::bare as bare_response;
 
 /// A folder with the keys of a server and of the user `zoe`, in which `remo` runs.
 pub struct Home {

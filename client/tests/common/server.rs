@@ -1,13 +1,14 @@
 //! A small HTTP server on the server's half of the protocol. A test's script decides every answer, down to its bytes.
 //! Connections end where the answer says so.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use remo_protocol::body::Sealer;
 use remo_protocol::dialect::Dialect;
-use remo_protocol::fernet::Sealed;
+use remo_protocol::fernet::{FernetKey, Sealed};
 use remo_protocol::keys::UserKey;
 use remo_protocol::lines::Lines;
 use remo_protocol::login::LoginRequest;
@@ -24,6 +25,8 @@ pub struct Call {
     pub body: Vec<u8>,
     /// What seals the answer.
     pub answer: Answer,
+    /// The key of the session.
+    pub key: FernetKey,
     /// The head as it came.
     pub head: String,
     /// How many log-ins there were so far.
@@ -39,6 +42,10 @@ pub struct Script {
     pub answer: Box<dyn Fn(Call) -> Vec<u8> + Send + Sync>,
     /// Answers some requests from their head alone.
     pub early: Box<Early>,
+    /// Answers the `/info` with which a session begins; in good order, if nothing else is said.
+    pub greeting: Box<dyn Fn(Call) -> Vec<u8> + Send + Sync>,
+    /// After which answers a connection is closed without a word: whatever comes into it is lost.
+    pub closes: Box<dyn Fn(&[u8]) -> bool + Send + Sync>,
 }
 
 impl Script {
@@ -46,6 +53,8 @@ impl Script {
         Self {
             answer: Box::new(answer),
             early: Box::new(|_| None),
+            greeting: Box::new(|call| sealed(call.answer, 200, &[b"remo_serv 9 here"])),
+            closes: Box::new(|_| false),
         }
     }
 
@@ -59,6 +68,16 @@ impl Script {
         early: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Self {
         self.early = Box::new(early);
+        self
+    }
+
+    pub fn greeting(mut self, greeting: impl Fn(Call) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        self.greeting = Box::new(greeting);
+        self
+    }
+
+    pub fn closes(mut self, closes: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> Self {
+        self.closes = Box::new(closes);
         self
     }
 }
@@ -78,7 +97,9 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    sessions: HashMap<String, Session>,
+    sessions: HashMap<String, (Session, FernetKey)>,
+    /// The sessions that have begun.
+    greeted: HashSet<String>,
     log: Vec<String>,
     logins: usize,
 }
@@ -127,6 +148,10 @@ impl Shared {
                 None => self.respond(&head, &read_body(&head, &mut reader)?),
             };
             stream.write_all(&response)?;
+            if (self.script.closes)(&response) {
+                // Until the client has left, or has sent what it should not have.
+                return reader.fill_buf().map(drop);
+            }
             if response
                 .windows(CLOSE.len())
                 .take(200)
@@ -162,9 +187,10 @@ impl Shared {
         let answer = proved.answer(&self.server_key).unwrap();
         state.logins += 1;
         let id = format!("id{}", state.logins);
-        state
-            .sessions
-            .insert(id.clone(), Session::new(answer.key).unwrap());
+        state.sessions.insert(
+            id.clone(),
+            (Session::new(answer.key.clone()).unwrap(), answer.key),
+        );
         http(
             200,
             &format!("Set-Cookie: other=1\r\nSet-Cookie: SESSION_ID={id}\r\n"),
@@ -175,10 +201,11 @@ impl Shared {
     fn call(&self, path: &str, head: String, body: &[u8]) -> Vec<u8> {
         let mut state = self.state.lock().unwrap();
         let logins = state.logins;
-        let Some(session) = state.sessions.get_mut(&cookie(&head)) else {
+        let Some((session, key)) = state.sessions.get_mut(&cookie(&head)) else {
             return http(403, "", b"");
         };
         let mut parts = path.trim_start_matches('/').splitn(2, '/');
+        let key = key.clone();
         let (verb, argument) = (parts.next().unwrap().to_owned(), parts.next());
         let mut lines = Lines::default();
         lines.push(body);
@@ -212,13 +239,20 @@ impl Shared {
         state
             .log
             .push(format!("{verb} {argument}").trim_end().to_owned());
+        let greets = state.greeted.insert(cookie(&head)) && verb == "info";
         drop(state);
-        (self.script.answer)(Call {
+        let answer = if greets {
+            &self.script.greeting
+        } else {
+            &self.script.answer
+        };
+        answer(Call {
             verb,
             argument,
             data,
             body: body.to_vec(),
             answer: begun.answer,
+            key,
             head,
             logins,
         })
@@ -240,7 +274,11 @@ const CLOSE: &[u8] = b"Connection: close";
 
 /// The tokens of an answer; without its end where `whole` says so.
 pub fn seal(answer: Answer, status: u16, pieces: &[&[u8]], whole: bool) -> Vec<u8> {
-    let mut sealer = answer.sealer(status);
+    seal_with(answer.sealer(status), pieces, whole)
+}
+
+/// The same with a sealer of the test's choice.
+pub fn seal_with(mut sealer: Sealer, pieces: &[&[u8]], whole: bool) -> Vec<u8> {
     let mut out = Sealed::default();
     for piece in pieces {
         sealer.seal(piece, now(), &mut out).unwrap();
@@ -258,6 +296,11 @@ pub fn http(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
         body.len()
     );
     [head.as_bytes(), body].concat()
+}
+
+/// A response without an answer in it, after which the connection seems to be kept.
+pub fn bare(status: u16) -> Vec<u8> {
+    format!("HTTP/1.1 {status} Any\r\nContent-Length: 0\r\n\r\n").into_bytes()
 }
 
 pub fn redirect(to: &str) -> Vec<u8> {

@@ -55,6 +55,15 @@ impl Console for Screen {
         }
     }
 
+    fn hint(&mut self, text: &str) {
+        if stderr().is_terminal() {
+            // A bar of progress may stand in this line; it is drawn anew below.
+            let _ = writeln!(stderr(), "\r\x1b[K{text}");
+        } else if self.remarks {
+            let _ = writeln!(stderr(), "{text}");
+        }
+    }
+
     fn warning(&mut self, text: &str) {
         remo_cli::report(PROGRAM, &format!("warning: {text}"));
     }
