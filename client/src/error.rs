@@ -121,6 +121,11 @@ pub enum Error {
     /// The connection broke in the middle of an answer.
     #[error("the answer was cut: {0}")]
     CutShort(String),
+    /// The connection broke after the head of an answer.
+    #[error(
+        "the answer was cut before it began: {0} (a Python remo_serv does this where a file is missing or is a folder)"
+    )]
+    CutAtOnce(String),
     /// Nothing can be sealed.
     #[error("cannot seal the request: {0}")]
     Seal(Refusal),

@@ -127,8 +127,12 @@ impl Whole {
         })
     }
 
-    /// Handed over slice by slice, so that it is seen to move.
-    fn payload(self) -> Payload {
+    /// Handed over slice by slice where it is long, so that it is seen to move.
+    fn payload(mut self) -> Payload {
+        if self.text.len() <= SLICE {
+            self.upload.tell(self.size);
+            return self.text.into();
+        }
         let length = self.text.len() as u64;
         let slices = stream::unfold((self, 0), move |(mut whole, sent)| async move {
             if whole.text.is_empty() {

@@ -250,6 +250,33 @@ fn python_s_crashes_are_told_with_what_causes_them() {
 }
 
 #[test]
+fn a_file_that_python_does_not_have_is_told_as_such() {
+    let home = Home::new();
+    let chunked = b"HTTP/1.1 200 Any\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+    let server = Server::start(&home, Script::new(|_| chunked.to_vec()));
+    let err = home.run(&server, &["get missing"]).failure();
+    assert!(
+        err.contains("cut before it began") && err.contains("where a file is missing"),
+        "{err}"
+    );
+    assert!(home.names().is_empty());
+}
+
+#[test]
+fn a_line_for_a_command_that_breaks_the_connection_is_no_file() {
+    let home = Home::new();
+    let script = Script::new(|_| unreachable!())
+        .early(|head| head.contains("/idt").then(Vec::new))
+        .closes(|answer| answer.is_empty());
+    let server = Server::start(&home, script);
+    let err = home.run(&server, &["idata x"]).failure();
+    assert!(
+        err.contains("the connection broke before the answer"),
+        "{err}"
+    );
+}
+
+#[test]
 fn a_request_that_is_refused_without_a_seal_is_told_with_what_may_be_wrong() {
     for (dialect, cause) in [
         (

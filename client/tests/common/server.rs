@@ -36,6 +36,9 @@ pub struct Call {
 /// What answers a request from its head.
 pub type Early = dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync;
 
+/// What says of an answer that it is the last in its connection.
+pub type Closes = dyn Fn(&[u8]) -> bool + Send + Sync;
+
 /// What a test's server does.
 pub struct Script {
     /// Answers a call with the bytes of a whole HTTP response.
@@ -45,7 +48,7 @@ pub struct Script {
     /// Answers the `/info` with which a session begins; in good order, if nothing else is said.
     pub greeting: Box<dyn Fn(Call) -> Vec<u8> + Send + Sync>,
     /// After which answers a connection is closed without a word: whatever comes into it is lost.
-    pub closes: Box<dyn Fn(&[u8]) -> bool + Send + Sync>,
+    pub closes: Box<Closes>,
 }
 
 impl Script {
