@@ -160,7 +160,9 @@ impl Reading {
             Ok(Some(line)) => line,
             Ok(None) => return self.without_tokens(),
             Err(Error::Forged(_)) => return Err(self.unsealed()),
-            Err(Error::CutShort(cause)) => return Err(Error::CutAtOnce(cause)),
+            Err(Error::CutShort(cause)) if self.asked == Asked::File => {
+                return Err(Error::CutAtOnce(cause));
+            }
             Err(other) => return Err(other),
         };
         match self.open(&line) {

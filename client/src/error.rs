@@ -121,7 +121,7 @@ pub enum Error {
     /// The connection broke in the middle of an answer.
     #[error("the answer was cut: {0}")]
     CutShort(String),
-    /// The connection broke after the head of an answer.
+    /// The connection broke between the head of an answer and the content of a file.
     #[error(
         "the answer was cut before it began: {0} (a Python remo_serv does this where a file is missing or is a folder)"
     )]

@@ -144,6 +144,7 @@ fn a_person_types_commands_and_leaves_with_ctrl_d() {
     let home = Home::new();
     let server = Server::start(&home, Script::new(echo));
     let mut terminal = prompt(&home, &server);
+    terminal.expect("remo_serv 9 here\r\n");
     terminal.expect("remo> ");
     terminal.type_in("exec hello\r");
     terminal.expect("<hello>\r\n");

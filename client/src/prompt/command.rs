@@ -65,43 +65,43 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     (
         "get",
         "get REMOTE [LOCAL]",
-        "fetch a file; LOCAL is by default the last part of REMOTE, in the local folder",
+        "fetch a file into the local folder, or as LOCAL",
     ),
     (
         "put",
         "put REMOTE [LOCAL]",
-        "store a file; the remote name comes first; LOCAL as for get",
+        "store a file; the remote name comes first",
     ),
     (
         "exec",
         "exec COMMAND",
-        "run a command (its words are split as a shell does, but no shell runs) and show its output",
+        "run a command and show its output; no shell runs",
     ),
     (
         "iexec",
         "iexec COMMAND",
-        "start an interactive command; any other command but idata and iend ends it",
+        "start a command to talk to; all but idata, iend end it",
     ),
     (
         "idata",
         "idata TEXT",
-        "send TEXT and a newline to the interactive command, show what it said",
+        "send the interactive command a line, show its answer",
     ),
     (
         "iend",
         "iend",
-        "end the input of the interactive command, show all it still says",
+        "end the interactive command's input, show the rest",
     ),
     (
         "set_encoding",
         "set_encoding ENCODING",
-        "read and write text in ENCODING (utf_8, latin_1, cp1252, ...)",
+        "use ENCODING for text (utf_8, latin_1, cp1252, ...)",
     ),
     ("info", "info", "ask the server who it is"),
     (
         "login",
         "login",
-        "log in anew (done by itself before the first command and when the session is gone)",
+        "log in anew (happens by itself where it is needed)",
     ),
     ("lcd", "lcd FOLDER", "go to a local folder"),
     ("lpwd", "lpwd", "show the local folder"),
@@ -326,6 +326,8 @@ mod tests {
             assert!(help(Some(name)).unwrap().contains(usage));
         }
         assert_eq!(help(Some("nothing")), None);
+        let whole = help(None).unwrap();
+        assert!(whole.lines().all(|line| line.len() < 80), "{whole}");
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl<C: Console> Prompt<C> {
             Command::Iend => self.iend().await?,
             Command::SetEncoding(name) => self.encoding = name.parse()?,
             Command::Info => self.info().await?,
-            Command::Login => self.session.login().await?,
+            Command::Login => self.login().await?,
             Command::Lcd(folder) => change_folder(folder)?,
             Command::Lpwd => self.show_folder()?,
             Command::Help(name) => self.help(name.as_deref())?,
@@ -205,6 +205,13 @@ impl<C: Console> Prompt<C> {
         let answer = self.session.iend().await?;
         sink.pour(answer).await?;
         Ok(sink.end()?)
+    }
+
+    async fn login(&mut self) -> Result<(), PromptError> {
+        if let Some(greeting) = self.session.greet().await? {
+            self.console.remark(&escape(greeting.trim()));
+        }
+        Ok(())
     }
 
     async fn info(&mut self) -> Result<(), PromptError> {
