@@ -265,9 +265,7 @@ fn a_file_that_python_does_not_have_is_told_as_such() {
 #[test]
 fn a_line_for_a_command_that_breaks_the_connection_is_no_file() {
     let home = Home::new();
-    let script = Script::new(|_| unreachable!())
-        .early(|head| head.contains("/idt").then(Vec::new))
-        .closes(|answer| answer.is_empty());
+    let script = Script::new(|_| unreachable!()).early(|head| head.contains("/idt").then(Vec::new));
     let server = Server::start(&home, script);
     let err = home.run(&server, &["idata x"]).failure();
     assert!(

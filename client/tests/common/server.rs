@@ -146,12 +146,20 @@ impl Shared {
         let mut reader = BufReader::new(stream.try_clone()?);
         loop {
             let head = read_head(&mut reader)?;
-            let response = match (self.script.early)(&head) {
+            let early = (self.script.early)(&head);
+            let unread = early.is_some();
+            let response = match early {
                 Some(response) => response,
                 None => self.respond(&head, &read_body(&head, &mut reader)?),
             };
             stream.write_all(&response)?;
+            if response.is_empty() {
+                return Ok(());
+            }
             if (self.script.closes)(&response) {
+                if unread {
+                    read_body(&head, &mut reader)?;
+                }
                 // Until the client has left, or has sent what it should not have.
                 return reader.fill_buf().map(drop);
             }
