@@ -16,12 +16,10 @@ use remo_protocol::{dialect::Dialect, keys::PrivateKey};
 
 use crate::{
     clock::Clock,
-    crypter::{Answer, Crypter, bare},
-    desk::Desk,
-    exec::Living,
+    crypter::{Answer, Crypter, bare, remo2::SWEEP},
     limits::Limits,
-    router::{Route, route},
-    session::{Sessions, cookie},
+    router::{Route, Verb, route},
+    session::cookie,
     users::UserService,
 };
 
@@ -98,13 +96,8 @@ impl fmt::Debug for Application {
 impl Application {
     /// Makes the application.
     pub fn new(settings: Settings) -> Self {
-        let desk = Desk {
-            limits: settings.limits.clone(),
-            living: Arc::new(Living::default()),
-        };
-        let sessions = Sessions::new(settings.limits.clone());
         Self(Arc::new(Inner {
-            crypter: Crypter::new(settings, sessions, desk),
+            crypter: Crypter::new(settings),
             sweeper: OnceLock::new(),
         }))
     }
@@ -112,6 +105,8 @@ impl Application {
     /// Ends all sessions, and waits until every process that was started is gone.
     pub async fn shut_down(&self) {
         self.0.crypter.sessions.end_all();
+        self.0.crypter.remo2.end_all();
+        self.0.crypter.channels.end_all();
         self.0.crypter.desk.living.gone().await;
     }
 
@@ -126,7 +121,7 @@ impl Application {
         let answered = self.0.answer(head.uri.path(), &head.headers, body).await;
         let Ok(Answer {
             mut response,
-            session,
+            cookie,
         }) = answered
         else {
             tracing::error!("the system gives no random bytes");
@@ -137,7 +132,7 @@ impl Application {
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-store, no-transform"),
         );
-        cookie::write(&session).map(|value| headers.insert(header::SET_COOKIE, value));
+        cookie::write(&cookie).map(|value| headers.insert(header::SET_COOKIE, value));
         response
     }
 }
@@ -151,15 +146,17 @@ impl Inner {
     ) -> Result<Answer, getrandom::Error> {
         let ids = cookie::read(headers);
         if path.len() > self.crypter.settings.limits.path {
-            let session = self.crypter.sessions.visit(&ids)?;
-            return Ok(Answer {
-                response: bare(StatusCode::URI_TOO_LONG),
-                session,
-            });
+            return self.crypter.visited(&ids, bare(StatusCode::URI_TOO_LONG));
         }
-        match route(path) {
-            Route::Auth => self.crypter.auth(&ids, body).await,
-            Route::Verb(verb, argument) => {
+        match (route(path), cookie::read_remo2(headers).first()) {
+            (Route::Auth, _) => self.crypter.auth(&ids, body).await,
+            // A session of remo/2 is spoken to in remo/2, whatever else the jar holds.
+            (Route::Verb(verb, _), Some(id)) if verb != Verb::Info => {
+                let response = self.crypter.remo2(path, id, body).await;
+                let cookie = id.as_str().to_owned();
+                Ok(Answer { response, cookie })
+            }
+            (Route::Verb(verb, argument), _) => {
                 self.crypter.verb(verb, path, argument, &ids, body).await
             }
         }
@@ -172,10 +169,7 @@ impl Inner {
                 Arc::downgrade(self),
                 self.crypter.settings.limits.session_time / 20,
             );
-            tokio::spawn(sweep(
-                inner,
-                pause.clamp(Duration::from_millis(10), Duration::from_secs(5)),
-            ));
+            tokio::spawn(sweep(inner, pause.clamp(Duration::from_millis(10), SWEEP)));
         });
     }
 }
@@ -185,6 +179,8 @@ async fn sweep(inner: Weak<Inner>, pause: Duration) {
         tokio::time::sleep(pause).await;
         let Some(inner) = inner.upgrade() else { return };
         inner.crypter.sessions.sweep();
+        inner.crypter.remo2.sweep();
+        inner.crypter.channels.sweep();
     }
 }
 

@@ -89,6 +89,8 @@ pub(crate) enum InputFault {
     Lost,
     /// The client sent nothing for too long.
     Stalled,
+    /// There is more of it than may be.
+    TooLarge,
 }
 
 /// What a call leads to.
@@ -167,6 +169,7 @@ impl From<InputFault> for Reply {
             }
             InputFault::False(refusal) => Self::failed(400, refusal),
             InputFault::Lost => Self::failed(400, "the body was cut"),
+            InputFault::TooLarge => Self::failed(413, "the body is too large"),
             InputFault::Stalled => Self::failed(408, "the body stopped coming"),
         }
     }

@@ -18,6 +18,7 @@
 
 pub mod app;
 mod call;
+mod channels;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -143,7 +143,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The file is too large for the numbers of dialect 0.6.
-    #[error("the file is too large for one transfer: {0} bytes (at most 127 GiB; split it)")]
+    #[error("the file is too large for one transfer: {0} bytes (at most about 120 GiB; split it)")]
     TooLarge(u64),
     /// What was to take the output takes no more.
     #[error("cannot write the output: {}", describe(.0))]

@@ -68,7 +68,7 @@ const fn base64_length(bytes: usize) -> usize {
 }
 
 /// How many bytes of data each token of a file of `size` bytes carries, so that its number of tokens
-/// fits dialect 0.6; `None` for a file that no size of token fits (128 GiB and more).
+/// fits dialect 0.6; `None` for a file that no size of token fits (somewhat over 120 GiB).
 pub fn token_data(size: u64) -> Option<usize> {
     // One number is kept for the end, and some for a file that grows while it is read.
     let tokens = u64::from(LAST_NUMBER) - 1024;

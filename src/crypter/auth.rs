@@ -11,11 +11,14 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use remo_protocol::{
+    agreement::TransientPublic,
     dialect::Dialect,
     keys::{PrivateKey, UserKey},
     limits::TRANSIENT_KEYS,
     login::{LoginAnswer, LoginRequest},
+    name::UserName,
     refusal::Refusal,
+    remo2::handshake,
 };
 use tokio::{
     sync::Semaphore,
@@ -49,7 +52,7 @@ impl Logins {
 }
 
 /// Why nobody is logged in.
-enum Failure {
+pub(super) enum Failure {
     /// The peer did something wrong.
     Refused(Refusal),
     /// The user database cannot be read.
@@ -69,28 +72,27 @@ impl Crypter {
     ) -> Result<Answer, getrandom::Error> {
         let body = match self.read(body).await {
             Ok(body) => body,
-            Err(status) => {
-                return Ok(Answer {
-                    response: bare(status),
-                    session: self.sessions.visit(ids)?,
-                });
-            }
+            Err(status) => return self.visited(ids, bare(status)),
         };
         if body.is_empty() {
             return self.log_out(ids);
         }
         let refusal_at = Instant::now() + self.settings.limits.refusal_time;
-        match self.log_in(&body, ids).await {
-            Ok((text, session)) => Ok(Answer {
-                response: plain(StatusCode::OK, text),
-                session,
+        let logged_in = if handshake::LoginRequest::is_versioned(&body) {
+            let logged_in = self.log_in_remo2(&body).await;
+            logged_in.map(|(answer, session)| (answer, session.as_str().to_owned()))
+        } else {
+            let logged_in = self.log_in(&body, ids).await;
+            logged_in.map(|(text, session)| (text.into(), session.as_str().to_owned()))
+        };
+        match logged_in {
+            Ok((answer, cookie)) => Ok(Answer {
+                response: plain(StatusCode::OK, answer),
+                cookie,
             }),
             Err(failure) => {
                 let response = self.refused(failure, refusal_at).await;
-                Ok(Answer {
-                    response,
-                    session: self.sessions.visit(ids)?,
-                })
+                self.visited(ids, response)
             }
         }
     }
@@ -115,25 +117,16 @@ impl Crypter {
             tracing::info!(user = login.user.as_str(), "logged out");
             self.sessions.log_out(&login);
         }
-        let session = self.sessions.visit(ids)?;
-        Ok(Answer {
-            response: plain(StatusCode::OK, "Disconnected"),
-            session,
-        })
+        self.visited(ids, plain(StatusCode::OK, "Disconnected"))
     }
 
     async fn log_in(&self, body: &[u8], ids: &[SessionId]) -> Result<(String, SessionId), Failure> {
         let request = LoginRequest::parse(body).map_err(Failure::Refused)?;
         let (user, key) = (request.user.clone(), request.key);
-        let checked = self.check(request).await.inspect_err(|failure| {
-            if let Failure::Refused(refusal) = failure {
-                tracing::warn!(
-                    user = user.as_str(),
-                    refusal = refusal.name(),
-                    "log-in refused"
-                );
-            }
-        });
+        let checked = self
+            .checked(&key, move |users, server| prove(request, users, server))
+            .await
+            .inspect_err(|failure| failure.log(&user));
         let (
             LoginAnswer {
                 user,
@@ -142,10 +135,7 @@ impl Crypter {
             },
             floor,
         ) = checked?;
-        // Of two that came at once with one key, the second stops here.
-        if !self.used().insert(key) {
-            return Err(Failure::Refused(Refusal::TransientKeyReused));
-        }
+        self.use_up(key)?;
         let floor = floor.max(self.settings.floor);
         let login = self
             .sessions
@@ -160,8 +150,12 @@ impl Crypter {
     }
 
     /// Proves a log-in on a thread where nobody else waits, a bounded number at once.
-    async fn check(&self, request: LoginRequest) -> Result<(LoginAnswer, Dialect), Failure> {
-        if self.used().contains(&request.key) {
+    pub(super) async fn checked<T: Send + 'static>(
+        &self,
+        key: &TransientPublic,
+        prove: impl FnOnce(&dyn UserService, &PrivateKey) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        if self.used().contains(key) {
             return Err(Failure::Refused(Refusal::TransientKeyReused));
         }
         let _waiting = self
@@ -179,9 +173,29 @@ impl Crypter {
         let (users, server) = (self.settings.users.clone(), self.settings.key.clone());
         let work = tokio::task::spawn_blocking(move || {
             let _checking = checking;
-            prove(request, &*users, &server)
+            prove(&*users, &server)
         });
         work.await.map_err(|_| Failure::Broken)?
+    }
+
+    /// Remembers the transient key of a good log-in. Of two that came at once with one key, the second stops
+    /// here.
+    pub(super) fn use_up(&self, key: TransientPublic) -> Result<(), Failure> {
+        if self.used().insert(key) {
+            Ok(())
+        } else {
+            Err(Failure::Refused(Refusal::TransientKeyReused))
+        }
+    }
+
+    /// An answer to somebody who is not logged in.
+    pub(crate) fn visited(
+        &self,
+        ids: &[SessionId],
+        response: Response<Body>,
+    ) -> Result<Answer, getrandom::Error> {
+        let cookie = self.sessions.visit(ids)?.as_str().to_owned();
+        Ok(Answer { response, cookie })
     }
 
     fn used(&self) -> std::sync::MutexGuard<'_, Used> {
@@ -193,7 +207,12 @@ impl Crypter {
 
     async fn refused(&self, failure: Failure, at: Instant) -> Response<Body> {
         let status = match failure {
-            Failure::Refused(Refusal::LoginMalformed) => return bare(StatusCode::BAD_REQUEST),
+            Failure::Refused(Refusal::LoginMalformed | Refusal::VersionUnknown) => {
+                return bare(StatusCode::BAD_REQUEST);
+            }
+            Failure::Refused(Refusal::ServerUnknown) => {
+                return bare(StatusCode::MISDIRECTED_REQUEST);
+            }
             Failure::Busy => return busy(),
             Failure::Refused(_) => StatusCode::FORBIDDEN,
             Failure::Users(error) => {
@@ -207,6 +226,36 @@ impl Crypter {
     }
 }
 
+impl Failure {
+    /// Tells the log of a refusal, with the name that was claimed.
+    pub(super) fn log(&self, user: &UserName) {
+        if let Self::Refused(refusal) = self {
+            tracing::warn!(
+                user = user.as_str(),
+                refusal = refusal.name(),
+                "log-in refused"
+            );
+        }
+    }
+}
+
+/// The key and the floor of a user; none where there is no such user, or the key is unusable.
+pub(super) fn user_key(
+    name: &UserName,
+    users: &dyn UserService,
+) -> Result<Option<(UserKey, Option<Dialect>)>, Failure> {
+    let Some(user) = users.find(name).map_err(Failure::Users)? else {
+        return Ok(None);
+    };
+    match user.key {
+        Ok(key) => Ok(Some((key, user.floor))),
+        Err(error) => {
+            tracing::error!(user = name.as_str(), %error, "the user's key in the database is unusable");
+            Ok(None)
+        }
+    }
+}
+
 /// Everything that costs: the user is looked up, the signature proved, the answer made. An unknown user
 /// goes the same way with another key.
 fn prove(
@@ -214,17 +263,8 @@ fn prove(
     users: &dyn UserService,
     server: &PrivateKey,
 ) -> Result<(LoginAnswer, Dialect), Failure> {
-    let found = users.find(&request.user).map_err(Failure::Users)?;
-    let (key, floor) = match found {
-        Some(user) => (user.key, user.floor),
-        None => return Err(decoy(request, server)),
-    };
-    let key = match key {
-        Ok(key) => key,
-        Err(error) => {
-            tracing::error!(user = request.user.as_str(), %error, "the user's key in the database is unusable");
-            return Err(decoy(request, server));
-        }
+    let Some((key, floor)) = user_key(&request.user, users)? else {
+        return Err(decoy(request, server));
     };
     let proved = request.prove(&key).map_err(Failure::Refused)?;
     let answer = proved.answer(server).map_err(Failure::Refused)?;

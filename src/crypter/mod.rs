@@ -3,6 +3,7 @@
 
 mod auth;
 mod opened;
+pub(crate) mod remo2;
 mod sealed;
 mod transient;
 
@@ -24,37 +25,43 @@ use self::opened::BodyLines;
 use crate::{
     Settings,
     call::{Call, InputFault, Reply},
+    channels::Registry,
     desk::Desk,
+    exec::Living,
     ops,
     router::Verb,
-    session::{Login, SessionId, Sessions},
+    session::{self, Login, SessionId, Sessions},
 };
 
 /// What the crypter works with.
 pub(crate) struct Crypter {
     pub(crate) settings: Settings,
     pub(crate) sessions: Sessions,
+    pub(crate) remo2: session::remo2::Sessions,
+    pub(crate) channels: Registry,
     pub(crate) desk: Desk,
     logins: Logins,
     /// Long lines that are gathered before anything of their request is proved.
     long_lines: Arc<Semaphore>,
 }
 
-/// An answer, and the session whose cookie goes with it.
+/// An answer, and the name of the session that goes with it as its cookie.
 pub(crate) struct Answer {
     pub(crate) response: Response<Body>,
-    pub(crate) session: SessionId,
+    pub(crate) cookie: String,
 }
 
 impl Crypter {
-    pub(crate) fn new(settings: Settings, sessions: Sessions, desk: Desk) -> Self {
-        let logins = Logins::new(&settings.limits);
+    pub(crate) fn new(settings: Settings) -> Self {
+        let (limits, living) = (settings.limits.clone(), Arc::new(Living::default()));
         Self {
-            settings,
-            sessions,
-            desk,
-            logins,
+            sessions: Sessions::new(limits.clone()),
+            remo2: session::remo2::Sessions::new(limits.clone()),
+            channels: Registry::new(living.clone()),
+            logins: Logins::new(&limits),
+            desk: Desk { limits, living },
             long_lines: Arc::new(Semaphore::new(LONG_LINES)),
+            settings,
         }
     }
 
@@ -69,11 +76,8 @@ impl Crypter {
     ) -> Result<Answer, getrandom::Error> {
         let logins = self.sessions.logins(ids);
         if logins.is_empty() {
-            let session = self.sessions.visit(ids)?;
-            return Ok(Answer {
-                response: self.unauthenticated(verb, body).await,
-                session,
-            });
+            let response = self.unauthenticated(verb, body).await;
+            return self.visited(ids, response);
         }
         let mut lines = BodyLines::new(body, self.settings.limits.stall, self.long_lines.clone());
         let first = lines.next().await;
@@ -82,7 +86,7 @@ impl Crypter {
             argument,
             first.as_ref().ok().and_then(Option::as_ref),
         );
-        let session = login.id.clone();
+        let cookie = login.id.as_str().to_owned();
         let response = match first {
             Err(fault) => self.refuse(fault_status(fault), lines).await,
             Ok(first) => {
@@ -99,13 +103,17 @@ impl Crypter {
                 .await
             }
         };
-        Ok(Answer { response, session })
+        Ok(Answer { response, cookie })
     }
 
+    /// Which server this is, is open to all; who asks for it in the words of remo/2, gets the key too.
     async fn unauthenticated(&self, verb: Verb, body: Body) -> Response<Body> {
-        opened::drain_briefly(body).await;
+        let asked = opened::read_briefly(body).await;
         match verb {
-            Verb::Info => plain(StatusCode::OK, ops::info::text()),
+            Verb::Info => match self.info_remo2(&asked) {
+                Some(text) => plain(StatusCode::OK, text),
+                None => plain(StatusCode::OK, ops::info::text()),
+            },
             _ => bare(StatusCode::FORBIDDEN),
         }
     }

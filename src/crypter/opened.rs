@@ -31,6 +31,8 @@ pub(super) struct BodyLines {
     /// Bytes that arrived since the last line.
     gathered: usize,
     long_lines: Arc<Semaphore>,
+    /// Bytes that may still come.
+    room: usize,
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -45,7 +47,16 @@ impl BodyLines {
             stall,
             gathered: 0,
             long_lines,
+            room: usize::MAX,
             permit: None,
+        }
+    }
+
+    /// The same lines, of at most `ceiling` bytes in all.
+    pub(super) fn up_to(self, ceiling: usize) -> Self {
+        Self {
+            room: ceiling,
+            ..self
         }
     }
 
@@ -77,6 +88,10 @@ impl BodyLines {
             Ok(Some(Err(_))) => Err(InputFault::Lost),
             Ok(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
+                    self.room = self
+                        .room
+                        .checked_sub(data.len())
+                        .ok_or(InputFault::TooLarge)?;
                     self.gathered += data.len();
                     self.lines.push(data);
                 }
@@ -86,7 +101,7 @@ impl BodyLines {
     }
 
     /// The request is proved: what follows is bounded by its session's turn.
-    fn proved(&mut self) {
+    pub(super) fn proved(&mut self) {
         self.permit = None;
         self.long_lines = Arc::new(Semaphore::new(1));
     }
@@ -190,6 +205,19 @@ impl Drop for Opening {
             .map(BodyLines::into_body);
         *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = unread;
     }
+}
+
+/// As [`drain_briefly`], and gives the beginning of it.
+pub(super) async fn read_briefly(mut body: Body) -> Vec<u8> {
+    let mut beginning = Vec::new();
+    let until = tokio::time::Instant::now() + Duration::from_secs(1);
+    while beginning.len() < 4096
+        && let Ok(Some(Ok(frame))) = tokio::time::timeout_at(until, body.frame()).await
+    {
+        beginning.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+    }
+    drain_briefly(body).await;
+    beginning
 }
 
 /// Reads at most 1 MiB, for at most 1 s, of a body that nobody proved.

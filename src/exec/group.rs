@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    process::{Child, Command},
+    process::{Child, Command, ExitStatus},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -34,32 +34,69 @@ impl Group {
     /// # Errors
     /// Where it cannot be started.
     pub(crate) fn spawn(command: &mut Command, living: &Arc<Living>) -> io::Result<Self> {
+        Self::of(living, || command.spawn())
+    }
+
+    /// Starts what makes itself the leader of a process group.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub(crate) fn of(
+        living: &Arc<Living>,
+        start: impl FnOnce() -> io::Result<Child>,
+    ) -> io::Result<Self> {
         let counted = living.count();
-        let mut child = command.spawn()?;
-        let leader = i32::try_from(child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .ok_or(io::ErrorKind::Other);
-        let leader = leader.map_err(io::Error::from).and_then(|pid| {
-            let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-            let ended = pipe::Receiver::from_owned_fd_unchecked(pidfd)?;
-            Ok((pid, ended))
-        });
-        match leader {
-            Ok((pid, ended)) => Ok(Self {
-                leader: Some(Leader {
+        let mut child = start()?;
+        match Leader::watch(&child) {
+            Ok((pid, ended)) => {
+                let leader = Leader {
                     child,
                     pid,
                     ended,
                     _counted: counted,
-                }),
-            }),
+                };
+                Ok(Self {
+                    leader: Some(leader),
+                })
+            }
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
                 Err(error)
             }
         }
+    }
+
+    /// The number of the leader, while it is not reaped.
+    pub(crate) fn pid(&self) -> Option<i32> {
+        self.leader
+            .as_ref()
+            .map(|leader| leader.pid.as_raw_nonzero().get())
+    }
+
+    /// Signals the group.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(leader) = &self.leader {
+            leader.signal(signal);
+        }
+    }
+
+    /// Something that waits for the leader's end without holding the group.
+    ///
+    /// # Errors
+    /// Where descriptors are short.
+    pub(crate) fn end(&self) -> io::Result<End> {
+        match &self.leader {
+            Some(leader) => Leader::watch(&leader.child).map(|(_, ended)| End(Some(ended))),
+            None => Ok(End(None)),
+        }
+    }
+
+    /// Reaps the leader, which has ended, and gives how.
+    pub(crate) fn reap(&mut self) -> Option<ExitStatus> {
+        self.leader
+            .take()
+            .and_then(|mut leader| leader.child.wait().ok())
     }
 
     /// Waits until the leader has ended, and reaps it. The rest of its group is left alone.
@@ -84,18 +121,21 @@ impl Group {
     }
 
     /// Asks the group to end, and kills what is left of it after `grace`.
-    pub(crate) fn terminate(mut self, grace: Duration) {
+    pub(crate) fn terminate(self, grace: Duration) {
+        in_background(self.end_by(Signal::TERM, grace));
+    }
+
+    /// Signals the group, kills what is left of it after `grace`, and reaps the leader.
+    pub(crate) async fn end_by(mut self, signal: Signal, grace: Duration) {
         let Some(mut leader) = self.leader.take() else {
             return;
         };
-        leader.signal(Signal::TERM);
-        in_background(async move {
-            let _ = tokio::time::timeout(grace, leader.ended()).await;
-            // The leader is not reaped yet, so its number is still its own and its group's.
-            leader.signal(Signal::KILL);
-            leader.ended().await;
-            leader.reap();
-        });
+        leader.signal(signal);
+        let _ = tokio::time::timeout(grace, leader.ended()).await;
+        // The leader is not reaped yet, so its number is still its own and its group's.
+        leader.signal(Signal::KILL);
+        leader.ended().await;
+        leader.reap();
     }
 
     /// Lets a command end whose input and output are closed: killed with its group only if it is still
@@ -120,7 +160,24 @@ impl Drop for Group {
     }
 }
 
+/// The end of a process, to be waited for.
+pub(crate) struct End(Option<pipe::Receiver>);
+
+impl End {
+    pub(crate) async fn reached(self) {
+        if let Some(ended) = &self.0 {
+            let _ = ended.readable().await;
+        }
+    }
+}
+
 impl Leader {
+    fn watch(child: &Child) -> io::Result<(Pid, pipe::Receiver)> {
+        let pid = Pid::from_child(child);
+        let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+        Ok((pid, pipe::Receiver::from_owned_fd_unchecked(pidfd)?))
+    }
+
     async fn ended(&self) {
         // An error of the poller would mean that we can never know: then reaping waits in its place.
         let _ = self.ended.readable().await;

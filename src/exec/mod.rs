@@ -6,9 +6,9 @@ mod interactive;
 mod run;
 mod spool;
 
-pub(crate) use group::{Group, Living};
+pub(crate) use group::{End, Group, Living};
 pub(crate) use interactive::{Borrowed, Interactive, Slot};
-pub(crate) use run::{RunError, gather, run};
+pub(crate) use run::{RunError, Task, gather, run};
 pub(crate) use spool::{Spool, SpoolError};
 
 use bytes::Bytes;

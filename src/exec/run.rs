@@ -162,10 +162,10 @@ impl Pump {
 }
 
 /// A task that stops when this is dropped.
-pub(super) struct Task<T>(JoinHandle<T>);
+pub(crate) struct Task<T>(JoinHandle<T>);
 
 impl<T: Send + 'static> Task<T> {
-    pub(super) fn spawn(work: impl Future<Output = T> + Send + 'static) -> Self {
+    pub(crate) fn spawn(work: impl Future<Output = T> + Send + 'static) -> Self {
         Self(tokio::spawn(work))
     }
 }

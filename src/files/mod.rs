@@ -19,7 +19,7 @@ pub(crate) enum FileError {
     Nul,
     #[error("'{0}' is {1}, not a regular file")]
     NotRegular(String, &'static str),
-    #[error("'{0}' is too large for the token numbers of dialect 0.6 (128 GiB)")]
+    #[error("'{0}' is too large for the token numbers of these dialects (about 120 GiB)")]
     TooLarge(String),
     #[error("cannot {verb} '{name}': {error}")]
     Io {

@@ -1,23 +1,37 @@
 //! The cookie `SESSION_ID`, read and written (RFC 6265, without attributes: it must work below any prefix).
 
 use http::{HeaderMap, HeaderValue, header};
+use remo_protocol::remo2::session_id;
 
 use super::SessionId;
 
-/// The ids that a request brings, in its order. A jar may hold several and send the older first.
+/// The ids of dialects 0.3 and 0.6 that a request brings, in its order. A jar may hold several and send
+/// the older first.
 pub(crate) fn read(headers: &HeaderMap) -> Vec<SessionId> {
+    values(headers)
+        .filter_map(SessionId::parse)
+        .take(MOST)
+        .collect()
+}
+
+/// The names of sessions of remo/2 that a request brings, in its order.
+pub(crate) fn read_remo2(headers: &HeaderMap) -> Vec<session_id::SessionId> {
+    let parse = session_id::SessionId::parse;
+    values(headers).filter_map(parse).take(MOST).collect()
+}
+
+fn values(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let values = headers
         .get_all(header::COOKIE)
         .into_iter()
         .filter_map(|value| value.to_str().ok());
     let pairs = values.flat_map(|value| value.split(';'));
-    let ids = pairs.filter_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='));
-    ids.filter_map(SessionId::parse).take(MOST).collect()
+    pairs.filter_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='))
 }
 
 /// The header that sets the cookie.
-pub(crate) fn write(id: &SessionId) -> Option<HeaderValue> {
-    HeaderValue::from_str(&format!("{NAME}={}", id.as_str())).ok()
+pub(crate) fn write(id: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("{NAME}={id}")).ok()
 }
 
 const NAME: &str = "SESSION_ID";

@@ -3,6 +3,7 @@
 pub(crate) mod cookie;
 mod id;
 mod login;
+pub(crate) mod remo2;
 mod table;
 
 pub(crate) use id::SessionId;

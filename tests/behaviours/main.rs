@@ -16,5 +16,6 @@ mod commands;
 mod files;
 mod interactive;
 mod log_in;
+mod remo2;
 mod sessions;
 mod shutdown;

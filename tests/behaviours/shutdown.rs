@@ -206,7 +206,8 @@ fn the_log_tells_who_did_what_and_holds_no_secret() {
     let mut peer = Peer::log_in_at(running.address(), &server, "alice", &alice, Dialect::V0_6);
     assert_eq!(peer.cmd("echo WORD-OF-THE-COMMAND", b"").0, 200);
     let mut forged = peer.make("cmd", Some(b"true"), b"");
-    forged.lines[0][70] ^= 1;
+    let byte = &mut forged.lines[0][70];
+    *byte = if *byte == b'A' { b'B' } else { b'A' };
     assert_eq!(peer.send(&forged).status, 400);
     let token = forged.path.trim_start_matches("/cmd/").to_owned();
     let (_, log) = running.stop();

@@ -11,11 +11,13 @@
 
 pub mod http;
 pub mod peer;
+pub mod peer2;
 pub mod program;
 pub mod server;
 
 pub use http::{Answer, Connection};
 pub use peer::Peer;
+pub use peer2::Peer2;
 pub use server::Server;
 
 use std::time::{Duration, Instant};

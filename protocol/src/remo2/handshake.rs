@@ -178,7 +178,7 @@ impl LoginRequest {
         if !self.is_for(server) {
             return Err(Refusal::ServerUnknown);
         }
-        let message = said_by_client(&self.user, server, &self.key, &*self.kem);
+        let message = said_by_client(&self.user, server, &self.key, self.kem.as_slice());
         if !user_key.verify(&message, &self.sign) {
             return Err(Refusal::SignatureFalse);
         }
@@ -258,7 +258,7 @@ impl ProvedLogin {
             "v": 2,
             "session": session.as_str(),
             "key": URL_SAFE.encode_to_string(public),
-            "kem": URL_SAFE.encode_to_string(&*ciphertext),
+            "kem": URL_SAFE.encode_to_string(ciphertext.as_slice()),
             "sign": URL_SAFE.encode_to_string(server.sign(&message)),
         });
         Ok((

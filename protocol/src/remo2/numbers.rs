@@ -148,7 +148,9 @@ mod tests {
     use super::*;
 
     fn take(numbers: &Numbers, number: u64) -> Result<(), Refusal> {
-        numbers.hold(number).map(|held| drop(held.take()))
+        numbers
+            .hold(number)
+            .map(|held| assert_eq!(held.take(), Taken(number)))
     }
 
     #[test]

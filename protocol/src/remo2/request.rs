@@ -116,7 +116,7 @@ pub struct Counter(u64);
 
 impl Counter {
     /// The number of the next request.
-    pub fn next(&mut self) -> Number {
+    pub fn draw(&mut self) -> Number {
         self.0 += 1;
         Number(self.0)
     }

@@ -25,7 +25,7 @@ fn lines(out: &Sealed) -> Vec<Vec<u8>> {
 fn request_lines(counter: &mut request::Counter) -> Vec<Vec<u8>> {
     let mut out = Sealed::default();
     let head = object(r#"{"verb":"cmd"}"#);
-    let mut sealer = request::Sealer::begin(key(), counter.next(), &head, NOW, &mut out).unwrap();
+    let mut sealer = request::Sealer::begin(key(), counter.draw(), &head, NOW, &mut out).unwrap();
     sealer.data(b"one", NOW, &mut out).unwrap();
     sealer.padding(10, NOW, &mut out).unwrap();
     sealer.data(b"two", NOW, &mut out).unwrap();
@@ -152,7 +152,7 @@ fn payloads_over_their_ceiling_are_neither_sealed_nor_opened() {
     let mut out = Sealed::default();
     let mut counter = request::Counter::default();
     let head = object(r#"{"verb":"cmd"}"#);
-    let mut sealer = request::Sealer::begin(key(), counter.next(), &head, NOW, &mut out).unwrap();
+    let mut sealer = request::Sealer::begin(key(), counter.draw(), &head, NOW, &mut out).unwrap();
     sealer
         .data(&vec![0; limits::REMO2_DATA], NOW, &mut out)
         .unwrap();

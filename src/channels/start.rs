@@ -1,0 +1,192 @@
+//! Starts the process of a channel: with pipes, or on a terminal of its own.
+
+use std::{
+    collections::BTreeMap, ffi::OsString, io, os::fd::OwnedFd, path::PathBuf, process::Command,
+    sync::Arc, time::Duration,
+};
+
+use tokio::net::unix::pipe::{Receiver, Sender};
+
+use super::{Refused, environment::Account};
+use crate::exec::{Group, Living};
+
+/// What is to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// These words.
+    Words(Vec<String>),
+    /// A line, by the login shell.
+    Line(String),
+    /// The login shell itself.
+    Shell,
+}
+
+/// The terminal that a process gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Terminal {
+    pub(crate) rows: u16,
+    pub(crate) cols: u16,
+    pub(crate) term: String,
+}
+
+/// How something is to be started.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    pub(crate) what: What,
+    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) env: BTreeMap<String, String>,
+    /// Standard error is a stream of its own.
+    pub(crate) split: bool,
+    pub(crate) terminal: Option<Terminal>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) keep: Duration,
+}
+
+/// A process that was started, and our ends of its streams.
+pub(super) struct Started {
+    pub(super) group: Group,
+    pub(super) input: Sender,
+    pub(super) output: Receiver,
+    pub(super) second: Option<Receiver>,
+    /// The terminal, where it has one.
+    pub(super) master: Option<OwnedFd>,
+}
+
+impl Start {
+    /// Starts it.
+    pub(super) fn start(&self, living: &Arc<Living>) -> Result<Started, Refused> {
+        let account = Account::own();
+        let (program, arguments) = self.words(&account);
+        let folder = self.cwd.clone().unwrap_or_else(|| account.home.clone());
+        if !folder.is_dir() {
+            let folder = folder.display().to_string();
+            return Err(Refused::new(
+                404,
+                "not_found",
+                format!("there is no folder '{}'", folder.escape_debug()),
+            ));
+        }
+        let mut environment = account.environment();
+        if let Some(terminal) = &self.terminal {
+            environment.insert("TERM".into(), terminal.term.clone().into());
+        }
+        environment.extend(
+            self.env
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
+
+        let started = match &self.terminal {
+            None => self.with_pipes(&program, &arguments, &folder, environment, living),
+            Some(terminal) => {
+                on_terminal(terminal, &program, &arguments, &folder, environment, living)
+            }
+        };
+        started.map_err(|error| refused(&program, &error))
+    }
+
+    fn words(&self, account: &Account) -> (OsString, Vec<OsString>) {
+        let shell = account.shell.clone().into_os_string();
+        match &self.what {
+            What::Words(words) => {
+                let mut words = words.iter().map(OsString::from);
+                (words.next().unwrap_or_default(), words.collect())
+            }
+            What::Line(line) => (shell, vec!["-c".into(), line.into()]),
+            What::Shell => (shell, vec!["-l".into()]),
+        }
+    }
+
+    fn with_pipes(
+        &self,
+        program: &OsString,
+        arguments: &[OsString],
+        folder: &PathBuf,
+        environment: BTreeMap<OsString, OsString>,
+        living: &Arc<Living>,
+    ) -> io::Result<Started> {
+        use std::os::unix::process::CommandExt;
+        let (stdin, input) = io::pipe()?;
+        let (output, stdout) = io::pipe()?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(folder)
+            .env_clear()
+            .envs(environment)
+            .process_group(0);
+        command.stdin(stdin);
+        let second = if self.split {
+            let (second, stderr) = io::pipe()?;
+            command.stderr(stderr);
+            Some(Receiver::from_owned_fd(second.into())?)
+        } else {
+            command.stderr(stdout.try_clone()?);
+            None
+        };
+        command.stdout(stdout);
+        let group = Group::spawn(&mut command, living)?;
+        // It holds our copies of the process's ends.
+        drop(command);
+        let input = Sender::from_owned_fd(input.into())?;
+        let output = Receiver::from_owned_fd(output.into())?;
+        Ok(Started {
+            group,
+            input,
+            output,
+            second,
+            master: None,
+        })
+    }
+}
+
+fn on_terminal(
+    terminal: &Terminal,
+    program: &OsString,
+    arguments: &[OsString],
+    folder: &PathBuf,
+    environment: BTreeMap<OsString, OsString>,
+    living: &Arc<Living>,
+) -> io::Result<Started> {
+    let (master, slave) = pty_process::blocking::open().map_err(io::Error::other)?;
+    master
+        .resize(pty_process::Size::new(terminal.rows, terminal.cols))
+        .map_err(io::Error::other)?;
+    let command = pty_process::blocking::Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(environment);
+    let group = Group::of(living, || {
+        command.spawn(slave).map_err(|error| match error {
+            pty_process::Error::Io(error) => error,
+            error => io::Error::other(error),
+        })
+    })?;
+    let master = OwnedFd::from(master);
+    // No pipes, but of what tokio reads and writes these take a descriptor of another kind.
+    let input = Sender::from_owned_fd_unchecked(master.try_clone()?)?;
+    let output = Receiver::from_owned_fd_unchecked(master.try_clone()?)?;
+    Ok(Started {
+        group,
+        input,
+        output,
+        second: None,
+        master: Some(master),
+    })
+}
+
+fn refused(program: &OsString, error: &io::Error) -> Refused {
+    let program = program.to_string_lossy();
+    let message = format!(
+        "cannot run '{}': {}",
+        program.escape_debug(),
+        remo_cli::reason(error)
+    );
+    match error.kind() {
+        io::ErrorKind::NotFound => Refused::new(404, "not_found", message),
+        io::ErrorKind::PermissionDenied => Refused::new(403, "forbidden", message),
+        io::ErrorKind::InvalidInput => Refused::new(400, "bad_request", message),
+        _ => Refused::new(500, "failed", message),
+    }
+}

@@ -1,0 +1,187 @@
+//! An answer of remo/2, sealed as it comes about: its head, data of a channel, its trailer.
+
+use std::{io, mem, time::Duration};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderValue, Response, header};
+use remo_protocol::{
+    fernet::{FernetKey, Sealed},
+    refusal::Refusal,
+    remo2::{answer, json::Object, numbers::Taken},
+};
+use serde_json::json;
+
+use crate::{
+    channels::{Answer, Ending, Exit, Part, Refused, Stream},
+    clock::Clock,
+};
+
+/// What is answered.
+pub(super) enum Reply {
+    /// The act was refused.
+    Refused(Refused),
+    /// A head, and what a channel tells.
+    Channel { head: Object, answer: Answer },
+    /// A head and, after a pause, a trailer.
+    Object { trailer: Object, pause: Duration },
+}
+
+/// Seals answers under one key.
+pub(super) struct Sealing {
+    pub(super) key: FernetKey,
+    pub(super) clock: Clock,
+}
+
+impl Sealing {
+    /// The answer to the request whose number is taken.
+    pub(super) fn response(self, taken: Taken, reply: Reply) -> Response<Body> {
+        let body = self.body(taken, reply);
+        let mut response = Response::new(body.unwrap_or_else(|refusal| {
+            Body::from_stream(stream::once(async move { Err::<Bytes, _>(cut(refusal)) }))
+        }));
+        let kind = HeaderValue::from_static("application/octet-stream");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+
+    fn body(self, taken: Taken, reply: Reply) -> Result<Body, Refusal> {
+        let mut out = Sealed::default();
+        match reply {
+            Reply::Refused(refused) => {
+                let head = object(
+                    json!({"status": refused.status, "error": refused.name, "message": refused.message}),
+                );
+                let sealer = self.begin(taken, &head, &mut out)?;
+                sealer.finish(&Object::new(), self.clock.now(), &mut out)?;
+                Ok(Body::from(out.text))
+            }
+            Reply::Object { trailer, pause } => {
+                let sealer = self.begin(taken, &object(json!({"status": 200})), &mut out)?;
+                if pause.is_zero() {
+                    sealer.finish(&trailer, self.clock.now(), &mut out)?;
+                    return Ok(Body::from(out.text));
+                }
+                Ok(Body::from_stream(stream::unfold(
+                    Some((self, sealer, out, trailer, pause)),
+                    Self::paused,
+                )))
+            }
+            Reply::Channel { mut head, answer } => {
+                head.insert("status".into(), 200.into());
+                let sealer = self.begin(taken, &head, &mut out)?;
+                let told = Telling {
+                    clock: self.clock,
+                    sealer: Some(sealer),
+                    out,
+                    answer,
+                };
+                Ok(Body::from_stream(stream::try_unfold(told, Telling::next)))
+            }
+        }
+    }
+
+    fn begin(
+        &self,
+        taken: Taken,
+        head: &Object,
+        out: &mut Sealed,
+    ) -> Result<answer::Sealer, Refusal> {
+        answer::Sealer::begin(self.key.clone(), taken, head, self.clock.now(), out)
+    }
+
+    async fn paused(
+        state: Option<(Self, answer::Sealer, Sealed, Object, Duration)>,
+    ) -> Option<(
+        io::Result<Bytes>,
+        Option<(Self, answer::Sealer, Sealed, Object, Duration)>,
+    )> {
+        let (this, sealer, mut out, trailer, pause) = state?;
+        if !out.text.is_empty() {
+            let head = mem::take(&mut out.text).into();
+            return Some((Ok(head), Some((this, sealer, out, trailer, pause))));
+        }
+        tokio::time::sleep(pause).await;
+        let finished = sealer.finish(&trailer, this.clock.now(), &mut out);
+        Some((finished.map(|()| out.text.into()).map_err(cut), None))
+    }
+}
+
+/// A channel, telling.
+struct Telling {
+    clock: Clock,
+    sealer: Option<answer::Sealer>,
+    out: Sealed,
+    answer: Answer,
+}
+
+impl Telling {
+    async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        // The head goes out at once: it tells the client that the path streams.
+        if !self.out.text.is_empty() {
+            let sealed = mem::take(&mut self.out.text).into();
+            return Ok(Some((sealed, self)));
+        }
+        let Some(mut sealer) = self.sealer.take() else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        match self.answer.next().await {
+            Part::Data(stream, data) => {
+                let stream = match stream {
+                    Stream::Main => answer::Stream::Main,
+                    Stream::Second => answer::Stream::Second,
+                };
+                sealer
+                    .data(stream, &data, now, &mut self.out)
+                    .map_err(cut)?;
+                self.sealer = Some(sealer);
+            }
+            Part::Silence => {
+                sealer.padding(0, now, &mut self.out).map_err(cut)?;
+                self.sealer = Some(sealer);
+            }
+            Part::End(ending) => sealer
+                .finish(&trailer(&ending), now, &mut self.out)
+                .map_err(cut)?,
+        }
+        let sealed = mem::take(&mut self.out.text).into();
+        Ok(Some((sealed, self)))
+    }
+}
+
+fn trailer(ending: &Ending) -> Object {
+    let mut trailer = object(json!({
+        "in": ending.taken,
+        "out": ending.out,
+        "err": ending.err,
+        "signals": ending.signals,
+        "state": if ending.exit.is_some() { "exited" } else { "running" },
+    }));
+    match ending.exit {
+        Some(Exit::Code(code)) => drop(trailer.insert("exit".into(), code.into())),
+        Some(Exit::Signal(signal)) => drop(trailer.insert("signal".into(), signal.into())),
+        None => {}
+    }
+    if ending.gone {
+        trailer.insert("error".into(), "gone".into());
+        trailer.insert(
+            "message".into(),
+            "the channel was forgotten meanwhile".into(),
+        );
+    }
+    trailer
+}
+
+pub(super) fn object(value: serde_json::Value) -> Object {
+    match value {
+        serde_json::Value::Object(object) => object,
+        _ => Object::new(),
+    }
+}
+
+fn cut(refusal: Refusal) -> io::Error {
+    tracing::error!(refusal = refusal.name(), "answer cut");
+    io::Error::other(refusal)
+}
