@@ -73,7 +73,12 @@ fn open(
         .unwrap()
         .split_once('/')
         .map(|(_, token)| token);
-    let body = lines(entry["request_body"].as_str().unwrap_or_default().as_bytes());
+    let body = lines(
+        entry["request_body"]
+            .as_str()
+            .unwrap_or_default()
+            .as_bytes(),
+    );
     let head = Head {
         path,
         argument,
