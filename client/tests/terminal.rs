@@ -177,7 +177,7 @@ fn ctrl_c_ends_a_command_and_leaves_nothing_of_it() {
     terminal.expect("remo> ");
     terminal.type_in("get slow target\r");
     let end = Instant::now() + PATIENCE;
-    while !home.names().iter().any(|name| name.ends_with(".part")) {
+    while !is_receiving(&home) {
         assert!(Instant::now() < end, "no download began");
     }
     terminal.type_in("\x03");
@@ -272,12 +272,12 @@ fn sigterm_ends_the_prompt_and_a_command_and_leaves_nothing() {
         terminal.expect("remo> ");
         terminal.type_in(command);
         let end = Instant::now() + PATIENCE;
-        while !command.is_empty() && !home.names().iter().any(|name| name.ends_with(".part")) {
+        while !command.is_empty() && !is_receiving(&home) {
             assert!(Instant::now() < end, "no download began");
         }
         kill_process(Pid::from_child(&terminal.child), Signal::TERM).unwrap();
         assert_eq!(terminal.expect_end(), Some(143));
-        assert!(!home.names().iter().any(|name| name.ends_with(".part")));
+        assert!(!is_receiving(&home), "something is left");
     }
 }
 
@@ -291,11 +291,27 @@ fn signals_end_a_batch_and_leave_nothing() {
             .spawn()
             .unwrap();
         let end = Instant::now() + PATIENCE;
-        while !home.names().iter().any(|name| name.ends_with(".part")) {
+        while !is_receiving(&home) {
             assert!(Instant::now() < end, "no download began");
         }
         kill_process(Pid::from_child(&child), signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code));
         assert!(home.names().is_empty());
     }
+}
+
+/// Whether some process has a file open in the folder that has no name yet, or one that is its own.
+fn is_receiving(home: &Home) -> bool {
+    let folder = home.folder.path();
+    let open = |process: std::fs::DirEntry| std::fs::read_dir(process.path().join("fd")).ok();
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|process| open(process.ok()?))
+        .flatten()
+        .filter_map(|descriptor| std::fs::read_link(descriptor.ok()?.path()).ok())
+        .any(|file| {
+            let name = file.to_string_lossy();
+            file.starts_with(folder)
+                && (name.ends_with(" (deleted)") || name.contains(".remo-unfinished-"))
+        })
 }

@@ -1,14 +1,13 @@
 //! Files by name: read, and replaced as a whole. Who asked for them is not known here.
 
 mod read;
-mod replace;
 
 use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt, path::Path};
 
 use bytes::Bytes;
+use remo_files::ReplaceError;
 
 pub(crate) use read::open;
-pub(crate) use replace::Replacement;
 
 /// Why there is no file to read, or none can be written.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +20,7 @@ pub(crate) enum FileError {
     NotRegular(String, &'static str),
     #[error("'{0}' is too large for the token numbers of these dialects (about 120 GiB)")]
     TooLarge(String),
-    #[error("cannot {verb} '{name}': {error}")]
+    #[error("cannot {verb} '{name}': {}", remo_cli::reason(.error))]
     Io {
         verb: &'static str,
         name: String,
@@ -30,6 +29,18 @@ pub(crate) enum FileError {
 }
 
 impl FileError {
+    /// What keeps `path` from being written.
+    pub(crate) fn of_writing(path: &Path, error: ReplaceError) -> Self {
+        match error {
+            ReplaceError::NotRegular(kind) => Self::NotRegular(shown(path), kind),
+            ReplaceError::Io(error) => Self::Io {
+                verb: "write",
+                name: shown(path),
+                error,
+            },
+        }
+    }
+
     /// Whether the name is at fault, and not the writing.
     pub(crate) fn is_of_name(&self) -> bool {
         use io::ErrorKind as Kind;

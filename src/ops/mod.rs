@@ -18,7 +18,8 @@ fn not_run(words: &[String], error: RunError) -> Reply {
                 .first()
                 .map(|word| word.escape_debug().to_string())
                 .unwrap_or_default();
-            Reply::failed(400, format_args!("cannot run '{program}': {error}"))
+            let reason = remo_cli::reason(&error);
+            Reply::failed(400, format_args!("cannot run '{program}': {reason}"))
         }
         RunError::Input(fault) => fault.into(),
         RunError::Spool(error) => spooled(&error),

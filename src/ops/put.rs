@@ -1,11 +1,14 @@
 //! `/put`: stores a file, as a whole or not at all.
 
+use std::{io::Write, path::PathBuf};
+
 use bytes::Bytes;
 use futures_util::StreamExt;
+use remo_files::{ReplaceError, Replacement};
 
 use crate::{
     call::{Input, Reply},
-    files::{self, FileError, Replacement},
+    files::{self, FileError},
 };
 
 pub(crate) async fn put(name: &Bytes, input: Input) -> Reply {
@@ -16,25 +19,45 @@ pub(crate) async fn put(name: &Bytes, input: Input) -> Reply {
 }
 
 async fn store(name: Bytes, mut input: Input) -> Result<(), Reply> {
-    let mut file = blocking(move || Replacement::create(files::path(&name)?)).await?;
+    let mut file = blocking(move || Storing::begin(&name)).await?;
     let mut gathered = Vec::with_capacity(BATCH);
     while let Some(data) = input.next().await {
         gathered.extend_from_slice(&data?);
         if gathered.len() >= BATCH {
-            (file, gathered) = write(file, gathered).await?;
+            (file, gathered) = blocking(move || file.write(gathered)).await?;
         }
     }
-    (file, _) = write(file, gathered).await?;
+    (file, _) = blocking(move || file.write(gathered)).await?;
     blocking(move || file.commit()).await
 }
 
-async fn write(mut file: Replacement, mut data: Vec<u8>) -> Result<(Replacement, Vec<u8>), Reply> {
-    blocking(move || {
-        file.write(&data)?;
+/// A file in the making, and what it is called.
+struct Storing {
+    file: Replacement,
+    path: PathBuf,
+}
+
+impl Storing {
+    fn begin(name: &Bytes) -> Result<Self, FileError> {
+        let path = files::path(name)?.to_owned();
+        let file =
+            Replacement::create(&path).map_err(|error| FileError::of_writing(&path, error))?;
+        Ok(Self { file, path })
+    }
+
+    /// Writes the data, and gives their room back.
+    fn write(mut self, mut data: Vec<u8>) -> Result<(Self, Vec<u8>), FileError> {
+        let written = self.file.write_all(&data);
+        written.map_err(|error| FileError::of_writing(&self.path, ReplaceError::Io(error)))?;
         data.clear();
-        Ok((file, data))
-    })
-    .await
+        Ok((self, data))
+    }
+
+    fn commit(self) -> Result<(), FileError> {
+        let Self { file, path } = self;
+        file.commit()
+            .map_err(|error| FileError::of_writing(&path, ReplaceError::Io(error)))
+    }
 }
 
 /// Works on the disk, where other requests do not wait for it.

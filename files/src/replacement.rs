@@ -6,28 +6,43 @@ use std::{
     io::{self, Write},
     os::{
         fd::AsRawFd,
-        unix::fs::{MetadataExt, PermissionsExt, fchown},
+        unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, fchown},
     },
     path::{Path, PathBuf},
 };
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
 
-use super::{FileError, kind, shown};
-
 /// A file in the making. Dropped without [`commit`](Self::commit), it never was.
-pub(crate) struct Replacement {
+#[derive(Debug)]
+pub struct Replacement {
     file: File,
     /// The name it has while it is made; none where the file system makes files without.
     name: Option<Temporary>,
     folder: PathBuf,
     target: PathBuf,
     /// What it replaces.
-    old: Option<Metadata>,
-    shown: String,
+    old: Option<Old>,
+}
+
+/// What a file keeps of the one that it replaces.
+#[derive(Debug)]
+struct Old {
+    owner: (u32, u32),
+    mode: u32,
+}
+
+impl From<Metadata> for Old {
+    fn from(old: Metadata) -> Self {
+        Self {
+            owner: (old.uid(), old.gid()),
+            mode: old.mode() & 0o7777,
+        }
+    }
 }
 
 /// A name that is removed when dropped.
+#[derive(Debug)]
 struct Temporary(PathBuf);
 
 impl Drop for Temporary {
@@ -36,20 +51,33 @@ impl Drop for Temporary {
     }
 }
 
+/// Why nothing can be put in a place.
+#[derive(Debug)]
+pub enum ReplaceError {
+    /// Something that is no regular file stands there: what it is.
+    NotRegular(&'static str),
+    /// The system says why.
+    Io(io::Error),
+}
+
+impl From<io::Error> for ReplaceError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 impl Replacement {
     /// Begins to make what will stand at `path`; a link is followed.
-    pub(crate) fn create(path: &Path) -> Result<Self, FileError> {
-        let failed = |error| FileError::Io {
-            verb: "write",
-            name: shown(path),
-            error,
-        };
-        let target = resolve(path).map_err(failed)?;
+    ///
+    /// # Errors
+    /// Where something else than a file stands there, or nothing can be made beside it.
+    pub fn create(path: &Path) -> Result<Self, ReplaceError> {
+        let target = resolve(path)?;
         let old = match fs::metadata(&target) {
-            Ok(old) if old.is_file() => Some(old),
-            Ok(other) => return Err(FileError::NotRegular(shown(path), kind(other.file_type()))),
+            Ok(old) if old.is_file() => Some(old.into()),
+            Ok(other) => return Err(ReplaceError::NotRegular(kind(other.file_type()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(error.into()),
         };
         let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
@@ -57,37 +85,33 @@ impl Replacement {
         };
         // Nobody else may read it before it has the mode of the file that it replaces.
         let mode = if old.is_some() { 0o600 } else { 0o666 };
-        let (file, name) = make(&folder, Mode::from_raw_mode(mode)).map_err(failed)?;
+        let (file, name) = make(&folder, Mode::from_raw_mode(mode))?;
         Ok(Self {
             file,
             name,
             folder,
             target,
             old,
-            shown: shown(path),
         })
     }
 
-    /// Adds to the end.
-    pub(crate) fn write(&mut self, data: &[u8]) -> Result<(), FileError> {
-        self.file
-            .write_all(data)
-            .map_err(|error| self.failed(error))
-    }
-
-    /// Puts the file in its place, on the disk: with the mode and the owner of the one that it replaces.
-    pub(crate) fn commit(mut self) -> Result<(), FileError> {
-        self.put().map_err(|error| self.failed(error))
+    /// Puts the file in its place, on the disk: with the mode and the owner of the one that it replaces, or
+    /// what the umask leaves.
+    ///
+    /// # Errors
+    /// Where the disk or the folder refuses; the old file is then still there.
+    pub fn commit(mut self) -> io::Result<()> {
+        self.put()
     }
 
     fn put(&mut self) -> io::Result<()> {
         if let Some(old) = &self.old {
-            if (old.uid(), old.gid()) != owner(&self.file)? {
+            if old.owner != owner(&self.file)? {
                 // Only root can; for others the file is theirs from now on, as with any editor.
-                let _ = fchown(&self.file, Some(old.uid()), Some(old.gid()));
+                let _ = fchown(&self.file, Some(old.owner.0), Some(old.owner.1));
             }
             self.file
-                .set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
+                .set_permissions(Permissions::from_mode(old.mode))?;
         }
         self.file.sync_all()?;
         let name = match self.name.take() {
@@ -99,13 +123,25 @@ impl Replacement {
         std::mem::forget(name);
         File::open(&self.folder)?.sync_all()
     }
+}
 
-    fn failed(&self, error: io::Error) -> FileError {
-        FileError::Io {
-            verb: "write",
-            name: self.shown.clone(),
-            error,
-        }
+impl Write for Replacement {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.file.write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// What is there in place of a regular file.
+fn kind(kind: fs::FileType) -> &'static str {
+    match kind {
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_fifo() => "a pipe",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
     }
 }
 
@@ -208,7 +244,7 @@ mod tests {
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         let mut new = Replacement::create(&path).unwrap();
-        new.write(b"new").unwrap();
+        new.write_all(b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"old");
         new.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
@@ -224,7 +260,10 @@ mod tests {
     fn what_is_not_committed_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        Replacement::create(&path).unwrap().write(b"half").unwrap();
+        Replacement::create(&path)
+            .unwrap()
+            .write_all(b"half")
+            .unwrap();
         assert_eq!(entries(folder.path()), [""; 0]);
         let (_, name) = named(folder.path(), |name| {
             openat(CWD, name, OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).map(File::from)
@@ -257,10 +296,7 @@ mod tests {
             Path::new("."),
             &slash,
         ] {
-            let error = Replacement::create(path)
-                .err()
-                .map(|error| error.is_of_name());
-            assert_eq!(error, Some(true), "{path:?}");
+            assert!(Replacement::create(path).is_err(), "{path:?}");
         }
         assert_eq!(entries(folder.path()), [""; 0]);
     }

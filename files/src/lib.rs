@@ -1,0 +1,6 @@
+//! Files that are replaced as a whole: whoever looks sees the old one or the new one. Server and client
+//! receive files by it. Where the bytes come from is not known here.
+
+mod replacement;
+
+pub use replacement::{ReplaceError, Replacement};
