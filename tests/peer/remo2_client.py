@@ -4,6 +4,7 @@ The wire is in remo2_wire.py, what is expected of a server in remo2_checks/.
 """
 
 import os
+import select
 import threading
 import time
 
@@ -25,6 +26,8 @@ class Line(Connection):
 
     def begin(self, path, length, cookie=None, extra=(), version="HTTP/1.1"):
         """Sends the head of a POST whose body will have `length` bytes."""
+        if self._socket is not None and self.has_answer():
+            self.close()  # the server closed it meanwhile
         self.connect()
         headers = [("Cookie", "SESSION_ID=" + cookie)] if cookie else []
         headers += [("Content-Length", str(length)), *extra]
@@ -36,6 +39,10 @@ class Line(Connection):
             self._socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             pass  # an early refusal: the answer may still be there to read
+
+    def has_answer(self):
+        """Something of an answer is there, or the end."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def answer(self):
         """The whole answer, however it is framed."""

@@ -160,23 +160,22 @@ def unknown_members_are_refused(scene):
 
 PTY = {"rows": 24, "cols": 80, "term": "xterm"}
 TRUE = {"argv": ["true"]}
-BAD = {
-    "cmd": [{"id": "0" * 31, **TRUE}, {"id": "0" * 33, **TRUE}, {"id": "g" * 32, **TRUE}, {"id": 5, **TRUE}, {"id": None, **TRUE},
-            {}, {"argv": []}, {"argv": "true"}, {"argv": [1]}, {"argv": None}, {"line": None}, {"line": ["x"]},
-            {"argv": ["true"], "line": "true"}, {"argv": ["a\0b"]}, {"line": "a\0b"}, {**TRUE, "cwd": None},
-            {**TRUE, "cwd": 1}, {**TRUE, "cwd": "a\0b"}, {**TRUE, "env": None}, {**TRUE, "env": []}, {**TRUE, "env": {"A": 1}},
-            {**TRUE, "env": {"A": None}}, {**TRUE, "env": {"A": "a\0b"}}, {**TRUE, "split": 1}, {**TRUE, "split": None},
-            {**TRUE, "timeout": "1"}, {**TRUE, "timeout": None}, {**TRUE, "wait": "1"}, {**TRUE, "wait": None}, {**TRUE, "stream": "yes"},
-            {**TRUE, "stream": None}, {**TRUE, "by": "1"}, {**TRUE, "by": None}, {**TRUE, "done": None}, {**TRUE, "done": "x"}, {**TRUE, "done": [1]},
-            {**TRUE, "end": None}, {**TRUE, "end": "x"}, {**TRUE, "end": [None]}],
-    "icm": [{}, {**TRUE, "line": "true"}, {**TRUE, "pty": None}, {**TRUE, "pty": []}, {**TRUE, "pty": {**PTY, "rows": "24"}},
-            {**TRUE, "pty": {**PTY, "cols": None}}, {**TRUE, "pty": {**PTY, "term": 5}}, {**TRUE, "pty": PTY, "split": True},
-            {**TRUE, "keep": None}, {**TRUE, "keep": "1"}],
-    "idt": [{"in": None}, {"out": None}, {"out": "0"}, {"err": None}, {"wait": None}, {"stream": None}, {"attach": None}, {"attach": 1},
-            {"rows": None}, {"cols": "80"}, {"signal": None}, {"signal": "TERM", "signals": 0}, {"signal": 15}, {"signal": 999, "signals": 0},
-            {"signal": 15, "signals": None}],
-    "who": [{"probe": None}, {"probe": "1"}, {"by": None}, {"end": {}}, {"done": [["x"]]}],
+BAD_ACTS = [{"argv": []}, {"argv": "true"}, {"argv": [1]}, {"argv": None}, {"argv": ["a\0b"]}, {"line": None},
+            {"line": ["x"]}, {"line": "a\0b"}, {"argv": ["true"], "line": "true"}]
+BAD_IDS = ["0" * 31, "0" * 33, "g" * 32, "", 5, None]
+BAD_VALUES = {
+    "cmd": {"cwd": [None, 1, "a\0b"], "env": [None, [], {"A": 1}, {"A": None}, {"A": "a\0b"}], "split": [1, None],
+            "timeout": ["1", None], "wait": ["1", None], "stream": ["yes", None]},
+    "icm": {"pty": [None, [], {**PTY, "rows": "24"}, {**PTY, "cols": None}, {**PTY, "term": 5}], "keep": [None, "1"]},
+    "idt": {"in": [None], "out": [None, "0"], "err": [None], "wait": [None], "stream": [None], "attach": [None, 1],
+            "rows": [None], "cols": ["80"], "signal": [None, 15]},
+    "who": {"probe": [None, "1"], "by": [None, "1"], "end": [None, {}, "x", [None]], "done": [None, "x", [1], [["x"]]]},
 }
+BAD = {verb: [{**(TRUE if verb in ("cmd", "icm") else {}), name: value} for name, values in members.items()
+              for value in values] for verb, members in BAD_VALUES.items()}
+BAD["cmd"] += [{}, *BAD_ACTS, *({"id": identity, **TRUE} for identity in BAD_IDS)]
+BAD["icm"] += [*BAD_ACTS, {**TRUE, "pty": PTY, "split": True}]
+BAD["idt"] += [{"signal": "TERM", "signals": 0}, {"signal": 999, "signals": 0}, {"signal": 15, "signals": None}]
 
 
 def _bad(verb, head):

@@ -180,7 +180,7 @@ def a_child_that_keeps_the_output_open_ends_nothing_late(scene):
         answer = ended(cmd(client, "sleep 60 & echo $!; exit 5", id=identity), 5)
         expect(0.9 < time.monotonic() - start < 4, "exited after %.2f s", time.monotonic() - start)
         good(client.call("who", {"done": [identity]}))
-        expect(int(answer.main) > 1, "output %r", answer.main)
+        os.kill(int(answer.main), signal.SIGKILL)
 
 
 @check()

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed448
 import remo2_wire as wire
 from remo2_client import Client, Line
 from remo2_checks.suite import bare, check, equal, expect, good
+from remo_peer import Peer
 from remo_wire import decode64, encode64, raw_public, sign
 
 P = 2 ** 448 - 2 ** 224 - 1
@@ -234,15 +235,36 @@ def half_open_sessions_live_30_s(scene):
 
 
 @check()
-def old_dialects_are_served_beside(scene):
-    from remo_peer import Credentials, Peer
-    old = Credentials.__new__(Credentials)
-    old.user, old.key, old.server = scene.who.user, scene.who.key, scene.who.server
-    with scene.login() as client, Peer(scene.target, "0.6", old) as peer:
+def dialect_0_6_is_served_beside(scene):
+    _beside(scene, "0.6", scene.who)
+
+
+@check(second=True)
+def dialect_0_3_is_served_beside(scene):
+    """Of the second user, who may never have spoken 0.6 here."""
+    _beside(scene, "0.3", scene.second)
+
+
+def _beside(scene, dialect, who):
+    with scene.login() as client, scene.login(who) as same, Peer(scene.target, dialect, who) as peer:
         peer.login()
         for _ in range(3):
-            equal(peer.cmd("echo old").data, b"old\n", "what 0.6 said")
+            equal(peer.cmd("echo old").data, b"old\n", "what %s said" % dialect)
             good(client.call("who"))
+            good(same.call("who"))
+        bare(client.exchange("/cmd" + peer.path("cmd", "echo x")[4:], 99, b""), 400, 403, 404)
+        good(client.call("who"))
+        peer.logout()
+        good(same.call("who"))
+
+
+@check()
+def info_is_open_to_sessions_too(scene):
+    with scene.login() as client:
+        good(client.call("who"))
+        response = client.post("/info", b'{"v":2}', client.cookie)
+        equal((response.status, wire.read_json(response.body)["v"]), (200, 2), "status and v")
+        good(client.call("who"))
 
 
 @check()

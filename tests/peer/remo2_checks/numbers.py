@@ -5,7 +5,7 @@ import time
 
 import remo2_wire as wire
 from remo2_client import Line, new_id
-from remo2_checks.suite import bare, check, equal, expect, free_after, good, refused, until
+from remo2_checks.suite import bare, check, equal, expect, free_after, good, refused, wait_until_held
 
 
 @check()
@@ -88,7 +88,7 @@ def a_spoilt_high_number_moves_no_window(scene):
 def a_held_number_is_409_meanwhile(scene):
     with scene.login() as client:
         held = client.hold("who", data=[("P", b"x")], first=1)
-        until(lambda: client.call("who", number=held.number).http == 409, "the number is not held")
+        wait_until_held(client, held)
         good(held.release())
         bare(client.call("who", number=held.number), 409)
 
@@ -98,7 +98,7 @@ def a_held_number_outlives_the_window(scene):
     with scene.login() as client:
         number = client.next()
         held = client.hold("who", data=[("P", b"x")], first=2, number=number)
-        until(lambda: client.call("who", number=number).http == 409, "the number is not held")
+        wait_until_held(client, held)
         good(client.call("who", number=90_000))
         good(held.release())
         bare(client.call("who", number=number), 409)
@@ -108,7 +108,7 @@ def a_held_number_outlives_the_window(scene):
 def a_held_number_below_the_window_stays_taken_when_it_fails(scene):
     with scene.login() as client:
         held = client.hold("who", data=[("P", b"x")], first=2, number=5)
-        until(lambda: client.call("who", number=5).http == 409, "the number is not held")
+        wait_until_held(client, held)
         good(client.call("who", number=90_000))
         held.line.write(b"junk\r\n" * 200)
         bare(held.answer(), 400)
@@ -119,7 +119,7 @@ def a_held_number_below_the_window_stays_taken_when_it_fails(scene):
 def a_failed_body_frees_its_number(scene):
     with scene.login() as client:
         held = client.hold("who", data=[("P", b"x" * 500)], first=1)
-        until(lambda: client.call("who", number=held.number).http == 409, "the number is not held")
+        wait_until_held(client, held)
         held.line.write(b"junk\r\n" * 400)
         bare(held.answer(), 400)
         free_after(client, held.number)
@@ -183,7 +183,7 @@ def end_comes_before_the_T_of_an_older_request(scene):
         mark = scene.file("mark")
         good(old.call("who"))
         held = old.hold("cmd", {"id": new_id(), "argv": ["touch", mark]}, [("P", b"x")], first=2)
-        until(lambda: old.call("who", number=held.number).http == 409, "the number is not held")
+        wait_until_held(old, held)
         good(new.call("who", {"end": [old.cookie]}))
         bare(held.release(), 403)
         time.sleep(0.3)

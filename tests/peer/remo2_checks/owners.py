@@ -16,8 +16,8 @@ def another_session_may_read_not_write(scene):
         one = Channel(client).open("echo abc; cat")
         until(lambda: good(one.raw(out=0)).main == b"abc\n", "no output")
         equal(good(other.call("idt", {"id": one.id})).main, b"abc\n", "what another session reads")
-        for head, data in (({"in": 0}, b"x"), ({"in": 0}, b""), ({"out": 0}, b""), ({"err": 0}, b""), ({"signal": 15, "signals": 0}, b""),
-                           ({"rows": 5}, b""), ({"cols": 5}, b"")):
+        for head, data in (({"in": 0}, b"x"), ({"in": 0}, b""), ({"out": 0}, b""), ({"err": 0}, b""),
+                           ({"signal": 15, "signals": 0}, b""), ({"rows": 5, "cols": 5}, b"")):
             refused(other.call("idt", {"id": one.id, **head}, data), 409, "not_attached")
         for head in ({}, {"in": 0}):
             refused(other.call("edt", {"id": one.id, **head}), 409, "not_attached")
@@ -92,8 +92,8 @@ def ids_of_two_users_have_nothing_to_do_with_each_other(scene):
 def channels_of_other_users_are_not_there(scene):
     with scene.login() as client, scene.login(scene.second) as other:
         one = Channel(client).open(["cat"])
-        for verb, head, data in (("idt", {}, b""), ("idt", {"attach": True}, b""), ("idt", {"in": 0}, b"x"), ("edt", {"in": 0}, b""),
-                                 ("idt", {"signal": 9, "signals": 0}, b"")):
+        for verb, head, data in (("idt", {}, b""), ("idt", {"attach": True}, b""), ("idt", {"in": 0}, b"x"),
+                                 ("edt", {"in": 0}, b""), ("idt", {"signal": 9, "signals": 0}, b"")):
             refused(other.call(verb, {"id": one.id, **head}, data), 404, "not_found")
         expect(one.id not in str(good(other.call("who")).tail["channels"]), "another user sees it")
         other.call("who", {"done": [one.id]})

@@ -11,7 +11,8 @@ from checks.suite import Failure, Tally, equal, expect, short, until
 from remo2_client import Client, new_id
 
 __all__ = ["Channel", "Failure", "REGISTER", "Scene", "Tally", "bare", "check", "equal", "expect", "free_after", "good",
-           "new_id", "play", "process_gone", "refused", "short", "until"]
+           "new_id", "play", "process_gone", "refused", "short", "until",
+           "wait_until_held"]
 
 REGISTER = []
 MIB = 1024 * 1024
@@ -91,6 +92,13 @@ def free_after(client, number):
     """The number serves still."""
     answer = client.call("who", number=number)
     expect(answer.sealed and answer.status == 200, "the number is not free: %s", answer)
+
+
+def wait_until_held(client, held):
+    """The server has proved the first token of `held`. The probe cannot take the number: it has no T."""
+    time.sleep(0.2)
+    probe = client.seal(held.number, [("H", {"verb": "who"})])
+    until(lambda: client.exchange("/who", held.number, probe).http == 409, "the number is not held")
 
 
 def process_gone(pid, seconds=5):
