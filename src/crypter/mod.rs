@@ -81,6 +81,13 @@ impl Crypter {
         }
         let mut lines = BodyLines::new(body, self.settings.limits.stall, self.long_lines.clone());
         let first = lines.next().await;
+        // Who asks in the words of remo/2 sealed nothing, and is answered like everybody.
+        if verb == Verb::Info
+            && let Ok(Some(line)) = &first
+            && let Some(text) = self.info_remo2(line)
+        {
+            return self.visited(ids, plain(StatusCode::OK, text));
+        }
         let login = whose(
             logins,
             argument,

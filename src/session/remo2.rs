@@ -58,8 +58,12 @@ impl Session {
         !self.open.load(Ordering::Relaxed)
     }
 
+    fn last(&self) -> Instant {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_over(&self, now: Instant, silence: Duration) -> bool {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.last();
         let silence = if self.is_half_open() {
             HALF_OPEN_TIME
         } else {
@@ -124,6 +128,13 @@ impl Sessions {
             && let Some(oldest) = half_open.iter().min_by_key(|session| session.born)
         {
             kept.remove(&oldest.id);
+        }
+        let theirs = kept.values().filter(|session| session.user == user);
+        if theirs.clone().count() >= self.limits.sessions_a_user
+            && let Some(silent) = theirs.min_by_key(|session| session.last()).cloned()
+        {
+            silent.end();
+            kept.remove(&silent.id);
         }
         if kept.len() >= self.limits.sessions {
             return Err(Full);

@@ -15,6 +15,25 @@ fn info_gives_the_servers_key_and_the_dialects_to_everybody() {
         info,
         json!({"v": 2, "keys": [key], "dialects": ["0.3", "0.6", "2"]})
     );
+    let mut old = Peer::bob(&server, remo_protocol::dialect::Dialect::V0_6);
+    let again = old.connection.request("/info", &old.cookie, br#"{"v":2}"#);
+    assert_eq!(again.body, answer.body, "whatever else the jar holds");
+    assert_eq!(old.cmd("true", b"").0, 200);
+}
+
+#[test]
+fn with_one_session_too_many_the_most_silent_of_the_same_user_goes() {
+    let server = Server::start_with(|wanted| wanted.limits.sessions_a_user = 2);
+    let mut bob = Peer2::bob(&server);
+    let mut one = Peer2::alice(&server);
+    let mut two = Peer2::alice(&server);
+    one.call("who", json!({}), b"");
+    let mut three = Peer2::alice(&server);
+    let request = two.make("who", json!({}), b"");
+    assert_eq!(two.bare(&request), 403);
+    for peer in [&mut bob, &mut one, &mut three] {
+        assert_eq!(peer.call("who", json!({}), b"").status(), 200);
+    }
 }
 
 #[test]
