@@ -1,6 +1,7 @@
 """Checks of bodies: what is spoilt gets a bare 400 and leaves its number free, what is sound is answered once."""
 
 import os
+import time
 
 import remo2_wire as wire
 from remo2_client import Line, new_id
@@ -185,6 +186,21 @@ def nothing_is_done_before_the_end(scene):
         good(client.call("who", number=number))
         good(client.call("cmd", {"id": identity, "argv": ["touch", mark]}))
         until(lambda: os.path.exists(mark), "the whole body was not carried out")
+
+
+@check()
+def nothing_is_done_before_the_end_of_http(scene):
+    """T is there, but not yet the end of the body: whether more follows is not known."""
+    with scene.login() as client, Line(scene.target) as line:
+        mark, number = scene.file("mark"), client.next()
+        body = wire.body_of(client.seal(number, client.parts("cmd", {"id": new_id(), "argv": ["touch", mark]})))
+        line.begin("/cmd", len(body) + 7, client.cookie)
+        line.write(body)
+        time.sleep(0.4)
+        expect(not os.path.exists(mark), "it was carried out before the end of the body")
+        line.close()
+        until(lambda: client.call("who", number=number).sealed, "the number stays held")
+        expect(not os.path.exists(mark), "a cut body was carried out")
 
 
 @check()
