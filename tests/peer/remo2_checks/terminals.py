@@ -175,10 +175,11 @@ def ctrl_c_into_a_flood_is_jumped_over(scene):
 def hang_up_ends_a_terminal(scene):
     with scene.login() as client:
         one = shell(client)
-        one.type(b"sleep 301 & echo pid $! x\n").until(b"\r\npid ")
-        one.until(b" x")
+        one.type(b"sh -c 'echo pid $$ x; exec sleep 301'\n").until(b"\r\npid ")
+        foreground = int(one.until(b" x").split()[0])
         close(client, one)
         process_gone(one.pid)
+        process_gone(foreground)
         refused(one.raw(), 410, "gone")
 
 
