@@ -32,6 +32,8 @@
 //! # }
 //! ```
 //!
+//! remo/2, which survives its network, has its own: [`remo2`].
+//!
 //! Top down: [`prompt`] carries out what people type, [`session`] is one conversation, [`answer`], [`upload`] and
 //! `transfer` are its bodies, [`transport`] is HTTP. Keys and tokens are made by the crate `remo_protocol`.
 
@@ -46,6 +48,7 @@ mod login;
 mod partial;
 pub mod prompt;
 mod remedy;
+pub mod remo2;
 mod sending;
 pub mod session;
 mod transfer;

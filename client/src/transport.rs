@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CACHE_CONTROL, CONTENT_LENGTH, COOKIE, HeaderValue, LOCATION};
-use reqwest::{Body, Client, Method, Response, redirect};
+use reqwest::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION};
+use reqwest::{Body, Certificate, Client, Method, Proxy, Response, redirect};
 
 use crate::address::ServerAddress;
 use crate::error::{Error, innermost};
@@ -44,6 +44,16 @@ impl<B: Into<Body>> From<B> for Payload {
 pub struct Transport {
     client: Client,
     address: ServerAddress,
+    way: Way,
+}
+
+/// What a way to a server has of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Way {
+    /// The URL of a proxy, in place of what the environment names.
+    pub proxy: Option<String>,
+    /// CA certificates in PEM form that are trusted too.
+    pub authorities: Option<Vec<u8>>,
 }
 
 impl Transport {
@@ -55,8 +65,20 @@ impl Transport {
     /// # Errors
     /// [`Error::Setup`], for https without CA certificates.
     pub fn new(address: ServerAddress) -> Result<Self, Error> {
-        let client = client(&address)?;
-        Ok(Self { client, address })
+        Self::by(address, Way::default())
+    }
+
+    /// The same by a way of its own.
+    ///
+    /// # Errors
+    /// [`Error::Setup`], also where the proxy is no URL and the certificates are none.
+    pub fn by(address: ServerAddress, way: Way) -> Result<Self, Error> {
+        let client = client(&address, &way)?;
+        Ok(Self {
+            client,
+            address,
+            way,
+        })
     }
 
     /// Leaves all connections that were kept: the next request opens one of its own.
@@ -64,7 +86,7 @@ impl Transport {
     /// # Errors
     /// See [`new`](Self::new).
     pub(crate) fn renew(&mut self) -> Result<(), Error> {
-        self.client = client(&self.address)?;
+        self.client = client(&self.address, &self.way)?;
         Ok(())
     }
 
@@ -102,6 +124,25 @@ impl Transport {
         request.send().await.map_err(|error| self.failure(&error))
     }
 
+    /// Sends one whole body of remo/2, of known length.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        cookie: Option<&HeaderValue>,
+        body: Vec<u8>,
+    ) -> Result<Response, Error> {
+        let mut request = self
+            .client
+            .post(self.address.endpoint(path))
+            .header(CACHE_CONTROL, "no-store")
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .body(body);
+        if let Some(cookie) = cookie {
+            request = request.header(COOKIE, cookie);
+        }
+        request.send().await.map_err(|error| self.failure(&error))
+    }
+
     fn failure(&self, error: &reqwest::Error) -> Error {
         let cause = innermost(error);
         if !error.is_connect() {
@@ -119,23 +160,34 @@ impl Transport {
     }
 }
 
-fn client(address: &ServerAddress) -> Result<Client, Error> {
+fn client(address: &ServerAddress, way: &Way) -> Result<Client, Error> {
+    let setup = |error: reqwest::Error| Error::Setup(innermost(&error));
+    let proxied = way.proxy.is_some() || by_proxy(address);
     let mut builder = Client::builder()
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIME)
         .pool_idle_timeout(IDLE_TIME)
-        .pool_max_idle_per_host(if by_proxy(address) { 0 } else { KEPT })
+        .pool_max_idle_per_host(if proxied && !address.is_https() {
+            0
+        } else {
+            KEPT
+        })
         .tcp_nodelay(true)
         .http1_only();
-    if needs_tls(address) {
+    if let Some(proxy) = &way.proxy {
+        builder = builder.proxy(Proxy::all(proxy).map_err(setup)?);
+    }
+    if needs_tls(address, way) {
         // Another part of the program may have installed one, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        if let Some(authorities) = &way.authorities {
+            let certificates = Certificate::from_pem_bundle(authorities).map_err(setup)?;
+            builder = builder.tls_certs_merge(certificates);
+        }
     } else {
         builder = builder.tls_backend_preconfigured(no_tls()?);
     }
-    builder
-        .build()
-        .map_err(|error| Error::Setup(innermost(&error)))
+    builder.build().map_err(setup)
 }
 
 /// Where an answer points, if it points elsewhere.
@@ -154,11 +206,12 @@ fn by_proxy(address: &ServerAddress) -> bool {
 }
 
 /// TLS is made ready only where it will be used: without CA certificates on the machine it cannot be.
-fn needs_tls(address: &ServerAddress) -> bool {
-    let proxy_by_tls = PROXIES.iter().any(|name| {
-        std::env::var(name)
-            .is_ok_and(|proxy| proxy.trim().to_ascii_lowercase().starts_with("https:"))
-    });
+fn needs_tls(address: &ServerAddress, way: &Way) -> bool {
+    let is_tls = |proxy: &str| proxy.trim().to_ascii_lowercase().starts_with("https:");
+    let proxy_by_tls = way.proxy.as_deref().is_some_and(is_tls)
+        || PROXIES
+            .iter()
+            .any(|name| std::env::var(name).is_ok_and(|proxy| is_tls(&proxy)));
     address.is_https() || proxy_by_tls
 }
 

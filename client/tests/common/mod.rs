@@ -8,6 +8,7 @@
     reason = "each test binary uses its part"
 )]
 
+pub mod real;
 pub mod server;
 
 use std::fs;

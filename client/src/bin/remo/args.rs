@@ -21,6 +21,129 @@ pub(crate) enum Subcommand {
     /// Run commands and copy files at a prompt, by -c, or from a script on standard input
     #[command(after_help = AFTER_PROMPT, after_long_help = AFTER_PROMPT)]
     Prompt(PromptArgs),
+    /// Run one command, with its standard streams and its exit status
+    #[command(after_help = AFTER_EXEC, after_long_help = AFTER_EXEC)]
+    Exec(ExecArgs),
+    /// Give a server a name, and trust its key from now on
+    Trust(TrustArgs),
+}
+
+/// Which server, and who we are there.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// The server: a name that remo trust gave it, or a URL with its prefix
+    #[arg(value_name = "NAME|URL")]
+    pub(crate) target: String,
+
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
+}
+
+/// Who we are, whom we trust, and how long we try.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WhoArgs {
+    /// The server's public key [default: those trusted under NAME; for a URL, remo_serv.pem]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) server: Option<PathBuf>,
+
+    /// The name under which the server knows you [default: as of NAME, or your name on this machine]
+    #[arg(short, long, value_name = "USER")]
+    pub(crate) user: Option<UserName>,
+
+    /// Your private key [default: as of NAME, or USER_key.pem]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// A file whose first line is the password of the key, where nobody can be asked for it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+
+    /// Give up when no answer of the server has come through for so long
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) give_up: u64,
+
+    /// Tell of every request and how long it took, on standard error
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+
+    /// Run this line by the login shell there, in place of PROG
+    #[arg(long, value_name = "LINE", conflicts_with = "words")]
+    pub(crate) shell: Option<String>,
+
+    /// The folder to run in [default: the home of the server's user]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) cwd: Option<String>,
+
+    /// Add to the environment there; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub(crate) env: Vec<(String, String)>,
+
+    /// End the command after so long: SIGTERM, 2 s later SIGKILL
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+
+    /// Leave it running without input, and print its id
+    #[arg(long)]
+    pub(crate) detach: bool,
+
+    /// Tell the end as one line of JSON on standard error; with --detach, the id on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// The program and its arguments, as they are: no shell reads them
+    #[arg(value_name = "PROG", last = true, required_unless_present = "shell")]
+    pub(crate) words: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TrustArgs {
+    /// The name that the server gets here
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+
+    /// Where it is: an http or https URL with its prefix
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+
+    /// Trust the key that has this fingerprint, and ask nobody
+    #[arg(long, value_name = "SHA256:…", conflicts_with = "server")]
+    pub(crate) fingerprint: Option<String>,
+
+    /// Trust the public key in this file, and ask neither the server nor anybody
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) server: Option<PathBuf>,
+
+    /// The name under which the server knows you
+    #[arg(short, long, value_name = "USER")]
+    pub(crate) user: Option<UserName>,
+
+    /// Your private key
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// Reach it by this proxy, in place of what the environment names
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+
+    /// A file of CA certificates to trust too, for https
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// Trust another key than before, if that is what the server offers now
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = parts.ok_or("it has not the form NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[derive(Debug, clap::Args)]
@@ -80,7 +203,24 @@ pub(crate) struct PromptArgs {
 }
 
 const AFTER: &str = "\
-Example: remo prompt -u zoe -k zoe_key.pem http://example.org/remo -c 'exec uname -a'";
+Examples:
+  remo trust box https://example.org/remo --user zoe --key zoe_key.pem
+  remo exec box -- uname -a
+  remo prompt -u zoe -k zoe_key.pem http://example.org/remo -c 'exec uname -a'
+
+Files: ~/.config/remo/config.toml holds the servers that have names.";
+
+const AFTER_EXEC: &str = "\
+Example: remo exec box -- tar -cf - /etc > etc.tar
+
+Standard input, output and error are those of the command, byte by byte and
+without limit. Ctrl-C sends SIGINT to the command; a second one leaves, and
+ends it.
+
+Exit codes: that of the command; 128 and the number of the signal that ended
+it; 255 where remo itself failed, which standard error tells (with --json as
+{\"error\": …}, where a command's own is {\"exit\": …} or {\"signal\": …});
+2 wrong usage.";
 
 const AFTER_PROMPT: &str = "\
 Commands:

@@ -20,18 +20,21 @@ use crate::args::PromptArgs;
 
 /// Reads both keys; asks for a password where one is needed.
 pub(crate) fn read(args: &PromptArgs) -> Result<Identity, Box<dyn Error>> {
-    let user = user_name(args)?;
-    let key_file = args
-        .key
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(format!("{user}_key.pem")));
+    let user = user_name(args.user.as_ref())?;
+    let key_file = args.key.clone().unwrap_or_else(|| usual_key(&user));
     let server = read_server(&args.server)?;
     let key = Arc::new(read_key(&key_file, args.password_file.as_deref())?);
     Ok(Identity { user, key, server })
 }
 
-fn user_name(args: &PromptArgs) -> Result<UserName, Box<dyn Error>> {
-    if let Some(user) = &args.user {
+/// The file of a user's key, where none is named.
+pub(crate) fn usual_key(user: &UserName) -> PathBuf {
+    PathBuf::from(format!("{user}_key.pem"))
+}
+
+/// The name that was given, or the log-in name here.
+pub(crate) fn user_name(given: Option<&UserName>) -> Result<UserName, Box<dyn Error>> {
+    if let Some(user) = given {
         return Ok(user.clone());
     }
     let name = ["LOGNAME", "USER"]
@@ -41,7 +44,8 @@ fn user_name(args: &PromptArgs) -> Result<UserName, Box<dyn Error>> {
     Ok(UserName::parse(&name)?)
 }
 
-fn read_server(path: &Path) -> Result<PublicKey, Box<dyn Error>> {
+/// Reads the public key of a server.
+pub(crate) fn read_server(path: &Path) -> Result<PublicKey, Box<dyn Error>> {
     let pem = read_file(
         path,
         "server key",
@@ -50,7 +54,11 @@ fn read_server(path: &Path) -> Result<PublicKey, Box<dyn Error>> {
     PublicKey::from_pem(&pem).map_err(|error| unusable("server key", path, &error))
 }
 
-fn read_key(path: &Path, password_file: Option<&Path>) -> Result<PrivateKey, Box<dyn Error>> {
+/// Reads a private key; asks for its password where it has one.
+pub(crate) fn read_key(
+    path: &Path,
+    password_file: Option<&Path>,
+) -> Result<PrivateKey, Box<dyn Error>> {
     let pem = read_file(path, "key", "name it with --key; build-key-pair makes one")?;
     warn_of_readers(path);
     let password = if is_encrypted(&pem) {
@@ -101,7 +109,11 @@ fn first_line(content: &[u8], file: &Path) -> Result<Zeroizing<String>, Box<dyn 
 }
 
 /// The content of a small file, erased when dropped.
-fn read_file(path: &Path, what: &str, remedy: &str) -> Result<Zeroizing<Vec<u8>>, Box<dyn Error>> {
+pub(crate) fn read_file(
+    path: &Path,
+    what: &str,
+    remedy: &str,
+) -> Result<Zeroizing<Vec<u8>>, Box<dyn Error>> {
     // Reserved at once: a buffer that grows leaves copies behind.
     let mut content = Zeroizing::new(Vec::with_capacity(limits::PEM + 1));
     let read = File::open(path)

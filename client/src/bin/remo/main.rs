@@ -3,12 +3,17 @@
 
 mod args;
 mod batch;
+mod config;
 mod console;
 mod editor;
+mod exec;
 mod identity;
 mod interactive;
+mod place;
 mod progress;
 mod signals;
+mod streams;
+mod trust;
 
 use std::io::{IsTerminal, stdin};
 use std::process::ExitCode;
@@ -34,11 +39,23 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
-    let Subcommand::Prompt(args) = args.subcommand;
-    match prompt(&args) {
+    let done = match &args.subcommand {
+        Subcommand::Prompt(args) => prompt(args),
+        Subcommand::Exec(args) => return exec::run(args),
+        Subcommand::Trust(args) => trust::run(args),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => remo_cli::fail(PROGRAM, &error),
     }
+}
+
+/// What everything else runs in.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
 }
 
 /// Everything that can fail before the first command.
@@ -58,10 +75,7 @@ fn prompt(args: &PromptArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let session = Session::new(transport, identity, options(args));
     let by_hand = args.commands.is_empty() && stdin().is_terminal();
     let prompt = Prompt::new(session, args.encoding, Screen::new(by_hand, args.verbose));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let code = if by_hand {
         interactive::run(&runtime, prompt)
     } else {

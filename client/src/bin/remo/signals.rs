@@ -14,7 +14,7 @@ pub(crate) struct Ending(u8);
 
 impl Ending {
     const HANG_UP: Self = Self(128 + 1);
-    const INTERRUPT: Self = Self(128 + 2);
+    pub(crate) const INTERRUPT: Self = Self(128 + 2);
     const TERMINATE: Self = Self(128 + 15);
 
     /// What `main` returns.
@@ -45,7 +45,8 @@ impl Endings {
         })
     }
 
-    async fn wait(&mut self) -> Ending {
+    /// Waits for any of them.
+    pub(crate) async fn wait(&mut self) -> Ending {
         tokio::select! {
             _ = self.interrupt.recv() => Ending::INTERRUPT,
             _ = self.terminate.recv() => Ending::TERMINATE,

@@ -1,0 +1,91 @@
+//! The servers that have names, in `~/.config/remo/config.toml`: read and written whole.
+//! What follows from an entry is `place`'s to know.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use remo_client::escape::escape;
+use serde::{Deserialize, Serialize};
+
+/// The whole file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    #[serde(default)]
+    pub(crate) servers: BTreeMap<String, Server>,
+}
+
+/// `[servers.NAME]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    pub(crate) url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<PathBuf>,
+    /// Each a fingerprint, 57 bytes in URL-safe base64, or a PEM file.
+    #[serde(default)]
+    pub(crate) server_keys: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proxy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// What the file holds; nothing where there is none.
+    pub(crate) fn read() -> Result<Self, Box<dyn Error>> {
+        let Some(file) = file() else {
+            return Ok(Self::default());
+        };
+        let shown = escape(&file.to_string_lossy());
+        match fs::read_to_string(&file) {
+            Ok(text) => toml::from_str(&text)
+                .map_err(|error| format!("cannot use '{shown}': {}", error.message()).into()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => {
+                Err(format!("cannot read '{shown}': {}", remo_cli::reason(&error)).into())
+            }
+        }
+    }
+
+    /// Puts it in the place of the file: whole, and for its owner's eyes.
+    pub(crate) fn write(&self) -> Result<PathBuf, Box<dyn Error>> {
+        let file = file().ok_or("there is no home to keep names in (set HOME)")?;
+        let text = format!("{HEAD}{}", toml::to_string(self)?);
+        replace(&file, &text).map_err(|error| {
+            let shown = escape(&file.to_string_lossy());
+            format!("cannot write '{shown}': {}", remo_cli::reason(&error))
+        })?;
+        Ok(file)
+    }
+}
+
+fn file() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let base = set("XDG_CONFIG_HOME").map(PathBuf::from);
+    let base = base.or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".config")))?;
+    Some(base.join("remo").join("config.toml"))
+}
+
+fn replace(file: &Path, text: &str) -> std::io::Result<()> {
+    let folder = file.parent().unwrap_or_else(|| Path::new("."));
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(text.as_bytes())?;
+    new.as_file()
+        .set_permissions(Permissions::from_mode(0o600))?;
+    new.as_file().sync_all()?;
+    new.persist(file).map_err(|failed| failed.error)?;
+    Ok(())
+}
+
+const HEAD: &str = "# Servers that have names: url, user, key, server_keys, proxy, ca_file. Written anew by remo trust.\n\n";

@@ -1,0 +1,176 @@
+//! `remo exec`: one command there, as if it ran here.
+//! How it gets there and back is the library's to know.
+
+use std::error::Error;
+use std::io::{Write, stderr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use remo_client::escape::escape;
+use remo_client::remo2::{Channel, Ended, Failure, Opening};
+
+use crate::args::ExecArgs;
+use crate::signals::{Ending, Endings, interrupted};
+use crate::{PROGRAM, log_to_stderr, place, runtime, streams};
+
+/// How a run ended.
+enum End {
+    Remote(Ended),
+    /// Left behind, under this id.
+    Detached(String),
+    /// A signal ended us.
+    Left(Ending),
+}
+
+/// Runs the command; the exit code says how it ended.
+pub(crate) fn run(args: &ExecArgs) -> ExitCode {
+    log_to_stderr(args.server.who.verbose);
+    let outcome = match runtime() {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(carry_out(args));
+            // Standard input may be waited for, and that has no end.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(end) => told(&end, args.json),
+        Err(error) => failed(&*error, args.json),
+    }
+}
+
+fn told(end: &End, json: bool) -> ExitCode {
+    match end {
+        End::Remote(ended) => {
+            if json {
+                say(&in_json(*ended));
+            }
+            ExitCode::from(ended.code())
+        }
+        End::Detached(id) => {
+            let line = if json {
+                format!("{}\n", serde_json::json!({"id": id}))
+            } else {
+                format!("{id}\n")
+            };
+            match remo_cli::print(line) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, json),
+            }
+        }
+        End::Left(ending) => ending.code(),
+    }
+}
+
+/// One line on standard error, which may be closed.
+fn say(line: &serde_json::Value) {
+    let _ = writeln!(stderr(), "{line}");
+}
+
+fn in_json(ended: Ended) -> serde_json::Value {
+    match ended {
+        Ended::Exit(code) => serde_json::json!({"exit": code}),
+        Ended::Signal(signal) => serde_json::json!({"signal": signal}),
+    }
+}
+
+/// What went wrong here, or on the way: never what the command itself says.
+fn failed(error: &(dyn Error + 'static), json: bool) -> ExitCode {
+    let left = error
+        .downcast_ref::<Failure>()
+        .is_some_and(Failure::is_broken_pipe);
+    if left {
+        // Nobody reads the output: as when SIGPIPE ends a command here.
+        return ExitCode::from(BROKEN_PIPE);
+    }
+    if json {
+        let text = escape(&error.to_string());
+        say(&serde_json::json!({"error": text}));
+    } else {
+        remo_cli::report(PROGRAM, &error);
+    }
+    ExitCode::from(OWN)
+}
+
+async fn carry_out(args: &ExecArgs) -> Result<End, Box<dyn Error>> {
+    let mut endings = Endings::listen()?;
+    let remote = Arc::new(place::find(&args.server).await?);
+    let opening = opening(args);
+    let channel = tokio::select! {
+        channel = Channel::open(remote, &opening, streams::output()) => channel?,
+        ending = endings.wait() => return Ok(End::Left(ending)),
+    };
+    if args.detach {
+        channel.end_input().await?;
+        return Ok(End::Detached(channel.id().to_owned()));
+    }
+    let outcome = attend(&channel, &mut endings).await;
+    if !matches!(
+        outcome,
+        Err(Failure::Gone | Failure::Restarted | Failure::Taken)
+    ) {
+        channel.done().await;
+    }
+    Ok(outcome?)
+}
+
+fn opening(args: &ExecArgs) -> Opening {
+    Opening {
+        argv: args.shell.is_none().then(|| args.words.clone()),
+        line: args.shell.clone(),
+        cwd: args.cwd.clone(),
+        env: args.env.clone(),
+        split: true,
+        timeout: args.timeout,
+        keep: Some(if args.detach {
+            JOB
+        } else {
+            (2 * args.server.who.give_up).max(60)
+        }),
+        pty: None,
+    }
+}
+
+/// Input and output at once, until the command has ended. The first Ctrl-C is the command's, the second ours.
+async fn attend(channel: &Channel, endings: &mut Endings) -> Result<End, Failure> {
+    let mut input = streams::input();
+    let feeding = async {
+        channel.feed(&mut input, Duration::ZERO).await?;
+        std::future::pending().await
+    };
+    let interrupting = async {
+        interrupted().await;
+        channel.signal(SIGINT).await?;
+        std::future::pending().await
+    };
+    let leaving = async {
+        let ending = endings.wait_but_interrupt();
+        tokio::select! {
+            ending = ending => ending,
+            () = twice_interrupted() => Ending::INTERRUPT,
+        }
+    };
+    tokio::select! {
+        ended = channel.follow() => ended.map(End::Remote),
+        failed = feeding => failed,
+        failed = interrupting => failed,
+        ending = leaving => Ok(End::Left(ending)),
+    }
+}
+
+async fn twice_interrupted() {
+    interrupted().await;
+    interrupted().await;
+}
+
+/// What remo itself exits with where it failed.
+pub(crate) const OWN: u8 = 255;
+
+const BROKEN_PIPE: u8 = 128 + 13;
+
+const SIGINT: i32 = 2;
+
+/// Seconds for which a job is kept that nobody asks for: a week.
+const JOB: u64 = 7 * 24 * 3600;

@@ -1,0 +1,138 @@
+//! From a name or a URL to a server that can be asked: who we are there, whom we trust, which way we go.
+//! Nothing is sent here, save where only a fingerprint is trusted: then the server is asked for its keys.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64_simd::URL_SAFE;
+use remo_client::address::ServerAddress;
+use remo_client::escape::escape;
+use remo_client::remo2::{Person, Remote, ask_for_keys};
+use remo_client::transport::{Transport, Way};
+use remo_protocol::keys::PublicKey;
+use remo_protocol::name::UserName;
+
+use crate::args::{ServerArgs, WhoArgs};
+use crate::config::{Config, Server};
+use crate::identity;
+
+/// A server that can be asked.
+pub(crate) async fn find(args: &ServerArgs) -> Result<Remote, Box<dyn Error>> {
+    let entry = entry(&args.target)?;
+    let transport = transport(&entry)?;
+    let servers = servers(&args.who, &entry, &transport, &args.target).await?;
+    let person = person(&args.who, &entry)?;
+    let patience = Duration::from_secs(args.who.give_up);
+    Ok(Remote::new(transport, person, servers, patience))
+}
+
+/// What is known of a target: a name comes before a URL.
+fn entry(target: &str) -> Result<Server, Box<dyn Error>> {
+    if let Some(server) = Config::read()?.servers.remove(target) {
+        return Ok(server);
+    }
+    if !target.contains("://") {
+        let name = escape(target);
+        return Err(format!("no server is named '{name}' (remo trust {name} URL gives one that name; a URL begins with http:// or https://)").into());
+    }
+    Ok(Server {
+        url: target.to_owned(),
+        ..Server::default()
+    })
+}
+
+/// The way to a server.
+pub(crate) fn transport(entry: &Server) -> Result<Transport, Box<dyn Error>> {
+    let address = ServerAddress::parse(&entry.url, None)?;
+    let authorities = match &entry.ca_file {
+        None => None,
+        Some(file) => Some(std::fs::read(file).map_err(|error| {
+            let shown = escape(&file.to_string_lossy());
+            format!(
+                "cannot read CA file '{shown}': {}",
+                remo_cli::reason(&error)
+            )
+        })?),
+    };
+    let way = Way {
+        proxy: entry.proxy.clone(),
+        authorities,
+    };
+    Ok(Transport::by(address, way)?)
+}
+
+fn person(args: &WhoArgs, entry: &Server) -> Result<Person, Box<dyn Error>> {
+    let named = match (&args.user, &entry.user) {
+        (Some(user), _) => Some(user.clone()),
+        (None, Some(user)) => Some(UserName::parse(user)?),
+        (None, None) => None,
+    };
+    let user = identity::user_name(named.as_ref())?;
+    let file = args.key.clone().or_else(|| entry.key.clone());
+    let file = file.unwrap_or_else(|| identity::usual_key(&user));
+    let key = identity::read_key(&file, args.password_file.as_deref())?;
+    Ok(Person {
+        user,
+        key: Arc::new(key),
+    })
+}
+
+async fn servers(
+    args: &WhoArgs,
+    entry: &Server,
+    transport: &Transport,
+    target: &str,
+) -> Result<Vec<PublicKey>, Box<dyn Error>> {
+    if let Some(file) = &args.server {
+        return Ok(vec![identity::read_server(file)?]);
+    }
+    if entry.server_keys.is_empty() {
+        return Ok(vec![identity::read_server(Path::new("remo_serv.pem"))?]);
+    }
+    let mut keys = Vec::new();
+    for text in &entry.server_keys {
+        keys.extend(trusted(text, transport, target).await?);
+    }
+    Ok(keys)
+}
+
+/// The key that an entry of `server_keys` stands for.
+async fn trusted(
+    text: &str,
+    transport: &Transport,
+    target: &str,
+) -> Result<Option<PublicKey>, Box<dyn Error>> {
+    if let Some(key) = from_base64(text) {
+        return Ok(Some(key));
+    }
+    if !text.starts_with("SHA256:") {
+        return Ok(Some(identity::read_server(&PathBuf::from(text))?));
+    }
+    let offer = ask_for_keys(transport).await?;
+    let fits = |key: &PublicKey| key.fingerprint().to_string() == text;
+    match offer.keys.into_iter().find(fits) {
+        Some(key) => Ok(Some(key)),
+        None => Err(changed(target).into()),
+    }
+}
+
+/// What is told where a server has another key than before.
+pub(crate) fn changed(target: &str) -> String {
+    let name = escape(target);
+    format!(
+        "the server '{name}' does not offer the key that you trust: its owner changed it, or somebody answers in its place \
+         (ask the owner for the fingerprint, then: remo trust {name} URL --replace --fingerprint SHA256:…)"
+    )
+}
+
+/// A key as `remo trust` writes it.
+pub(crate) fn to_base64(key: &PublicKey) -> String {
+    URL_SAFE.encode_to_string(key.to_raw())
+}
+
+fn from_base64(text: &str) -> Option<PublicKey> {
+    let raw: [u8; 57] = URL_SAFE.decode_to_vec(text).ok()?.try_into().ok()?;
+    PublicKey::from_raw(&raw).ok()
+}

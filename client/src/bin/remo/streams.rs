@@ -1,0 +1,49 @@
+//! Standard input as pieces, and standard output and error as places to write to.
+//! What goes through them is not known here.
+
+use std::io::{self, ErrorKind, Read, stdin};
+
+use bytes::Bytes;
+use remo_client::remo2::{Jumped, Output};
+use tokio::sync::mpsc::{self, Receiver};
+
+use crate::PROGRAM;
+
+/// Reads standard input in a thread of its own, which the end of the program does not wait for.
+pub(crate) fn input() -> Receiver<io::Result<Bytes>> {
+    let (to, pieces) = mpsc::channel(16);
+    std::thread::spawn(move || {
+        let mut piece = vec![0; PIECE];
+        loop {
+            let read = match stdin().lock().read(&mut piece) {
+                Ok(0) => return,
+                Ok(length) => Ok(Bytes::copy_from_slice(
+                    piece.get(..length).unwrap_or_default(),
+                )),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            let broken = read.is_err();
+            if to.blocking_send(read).is_err() || broken {
+                return;
+            }
+        }
+    });
+    pieces
+}
+
+/// Both streams of a process, to those of this one.
+pub(crate) fn output() -> Output {
+    Output::new(
+        Box::new(tokio::io::stdout()),
+        Box::new(tokio::io::stderr()),
+        jumped(),
+    )
+}
+
+fn jumped() -> Jumped {
+    Box::new(|bytes| remo_cli::report(PROGRAM, &format!("jumped over {bytes} bytes of output")))
+}
+
+/// Bytes that are read at once.
+const PIECE: usize = 64 * 1024;

@@ -1,0 +1,21 @@
+//! remo/2: commands and terminals over a path that may cut, repeat and swallow whatever it likes.
+//! How bytes are sealed is not here: that is `remo_protocol::remo2`.
+//!
+//! [`Remote`] is one server, whatever sessions it takes: it logs in, asks again what was not answered, and believes only what
+//! the server sealed. [`Channel`] is one process there, with offsets for all that goes in and comes out, so that nothing is
+//! lost, doubled or run twice.
+
+mod answer;
+mod asking;
+mod channel;
+mod failure;
+mod login;
+mod output;
+mod remote;
+mod trust;
+
+pub use channel::{Channel, Ended, Opening, Size};
+pub use failure::Failure;
+pub use output::{Jumped, Output};
+pub use remote::{Person, Remote};
+pub use trust::{Offer, ask_for_keys};
