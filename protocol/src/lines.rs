@@ -11,9 +11,19 @@ pub struct Lines {
     buffer: BytesMut,
     /// How far the buffer was searched for an LF.
     searched: usize,
+    /// Whether every line must end with CRLF.
+    strict: bool,
 }
 
 impl Lines {
+    /// Lines of which every one must end with CRLF, as in remo/2.
+    pub fn strict() -> Self {
+        Self {
+            strict: true,
+            ..Self::default()
+        }
+    }
+
     /// Takes what arrived. Call [`next`](Self::next) until it gives none before the next piece.
     pub fn push(&mut self, piece: &[u8]) {
         self.buffer.extend_from_slice(piece);
@@ -22,7 +32,8 @@ impl Lines {
     /// The next whole line, without its end.
     ///
     /// # Errors
-    /// [`Refusal::LineTooLong`] where more than [`limits::LINE`] bytes hold no end of a line.
+    /// [`Refusal::LineTooLong`] where more than [`limits::LINE`] bytes hold no end of a line;
+    /// [`Refusal::TokenMalformed`] where lines are strict and one ends otherwise.
     #[expect(
         clippy::should_implement_trait,
         reason = "an iterator would borrow the lines, and they grow"
@@ -37,15 +48,15 @@ impl Lines {
         self.searched = 0;
         self.within_ceiling(end)?;
         let line = self.buffer.split_to(end + 1).freeze();
-        let length = if line.get(..end).is_some_and(|line| line.ends_with(b"\r")) {
-            end - 1
-        } else {
-            end
-        };
-        Ok(Some(line.slice(..length)))
+        match line.get(..end) {
+            Some([rest @ .., b'\r']) => Ok(Some(line.slice(..rest.len()))),
+            _ if self.strict => Err(Refusal::TokenMalformed),
+            _ => Ok(Some(line.slice(..end))),
+        }
     }
 
-    /// What follows the last end of a line, once there is no more to come.
+    /// What follows the last end of a line, once there is no more to come. Of strict lines it is a line
+    /// that was cut.
     pub fn rest(self) -> Option<Bytes> {
         let rest = self.buffer.freeze();
         (!rest.is_empty()).then_some(rest)
@@ -88,6 +99,19 @@ mod tests {
                 "pieces of {size}"
             );
         }
+    }
+
+    #[test]
+    fn strict_lines_end_with_crlf() {
+        let strict = |body: &[u8]| {
+            let mut lines = Lines::strict();
+            lines.push(body);
+            while lines.next()?.is_some() {}
+            Ok(lines.rest())
+        };
+        assert_eq!(strict(b"one\r\ntwo\r\n"), Ok(None));
+        assert_eq!(strict(b"one\r\ntwo\n"), Err(Refusal::TokenMalformed));
+        assert_eq!(strict(b"one\r\ntwo\r"), Ok(Some("two\r".into())));
     }
 
     #[test]

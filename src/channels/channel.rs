@@ -9,10 +9,7 @@ use std::{
 };
 
 use remo_protocol::remo2::session_id::SessionId;
-use rustix::{
-    process::{Signal, kill_process_group},
-    termios,
-};
+use rustix::{process::Signal, termios};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::unix::pipe::{Receiver, Sender},
@@ -60,6 +57,8 @@ struct Input {
     waiting: VecDeque<u8>,
     taken: u64,
     ends: bool,
+    /// Where it was ended: on a terminal it may go on, and end again further on.
+    ended_at: Option<u64>,
 }
 
 /// How a process ended.
@@ -138,6 +137,7 @@ impl Channel {
                 taken: given.len() as u64,
                 waiting: given.into(),
                 ends: verb == "cmd",
+                ended_at: None,
             },
             signals: 0,
             exit: None,
@@ -414,7 +414,11 @@ impl Inner {
             self.input.waiting.extend(taken);
             self.input.taken += taken.len() as u64;
         }
-        self.input.ends |= exchange.ends && self.input.taken >= end;
+        if exchange.ends && self.input.taken >= end && self.input.ended_at != Some(self.input.taken)
+        {
+            self.input.ends = true;
+            self.input.ended_at = Some(self.input.taken);
+        }
     }
 
     fn resize(&mut self, exchange: &Exchange, number: u64) {
@@ -441,18 +445,16 @@ impl Inner {
         let Some((signal, before)) = exchange.signal else {
             return;
         };
-        let Some(signal) = Signal::from_named_raw(signal).filter(|_| before == self.signals) else {
+        if before != self.signals {
             return;
-        };
+        }
         self.signals += 1;
         let foreground = self
             .master
             .as_ref()
             .and_then(|master| termios::tcgetpgrp(master).ok());
-        match (foreground, &self.group) {
-            (Some(group), Some(_)) => drop(kill_process_group(group, signal)),
-            (None, Some(group)) => group.signal(signal),
-            (_, None) => {}
+        if let Some(group) = &self.group {
+            group.send(signal, foreground);
         }
     }
 }

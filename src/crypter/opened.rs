@@ -14,7 +14,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::BodyExt;
-use remo_protocol::{body::Opener, lines::Lines};
+use remo_protocol::{body::Opener, lines::Lines, refusal::Refusal};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
@@ -33,6 +33,8 @@ pub(super) struct BodyLines {
     long_lines: Arc<Semaphore>,
     /// Bytes that may still come.
     room: usize,
+    /// The last line ends like the others.
+    strict: bool,
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -48,14 +50,17 @@ impl BodyLines {
             gathered: 0,
             long_lines,
             room: usize::MAX,
+            strict: false,
             permit: None,
         }
     }
 
-    /// The same lines, of at most `ceiling` bytes in all.
-    pub(super) fn up_to(self, ceiling: usize) -> Self {
+    /// The same lines, strict ones, of at most `ceiling` bytes in all.
+    pub(super) fn strict_up_to(self, ceiling: usize) -> Self {
         Self {
             room: ceiling,
+            lines: Lines::strict(),
+            strict: true,
             ..self
         }
     }
@@ -68,7 +73,11 @@ impl BodyLines {
                 return Ok(Some(line));
             }
             if self.ended {
-                return Ok(mem::take(&mut self.lines).rest());
+                let rest = mem::take(&mut self.lines).rest();
+                return match rest {
+                    Some(_) if self.strict => Err(InputFault::False(Refusal::EndMissing)),
+                    rest => Ok(rest),
+                };
             }
             self.more().await?;
         }

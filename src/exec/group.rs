@@ -81,6 +81,16 @@ impl Group {
         }
     }
 
+    /// Signals the group, or another one of its session, by the number of the signal.
+    pub(crate) fn send(&self, signal: i32, group: Option<Pid>) {
+        let Some(leader) = &self.leader else { return };
+        let group = group.unwrap_or(leader.pid);
+        match Signal::from_named_raw(signal) {
+            Some(signal) => drop(kill_process_group(group, signal)),
+            None => send_unnamed(signal, group),
+        }
+    }
+
     /// Something that waits for the leader's end without holding the group.
     ///
     /// # Errors
@@ -189,6 +199,16 @@ impl Leader {
 
     fn reap(&mut self) {
         let _ = self.child.wait();
+    }
+}
+
+/// Sends a real-time signal, for which the library has no name: the shell has its number.
+fn send_unnamed(signal: i32, group: Pid) {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "kill -\"$1\" -- -\"$2\"", "sh"]);
+    shell.args([signal.to_string(), group.as_raw_nonzero().to_string()]);
+    if let Err(error) = shell.status() {
+        tracing::warn!(%error, signal, "cannot send a signal");
     }
 }
 

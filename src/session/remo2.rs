@@ -129,7 +129,9 @@ impl Sessions {
         {
             kept.remove(&oldest.id);
         }
-        let theirs = kept.values().filter(|session| session.user == user);
+        let theirs = kept
+            .values()
+            .filter(|session| session.user == user && !session.is_half_open());
         if theirs.clone().count() >= self.limits.sessions_a_user
             && let Some(silent) = theirs.min_by_key(|session| session.last()).cloned()
         {

@@ -27,6 +27,7 @@ fn with_one_session_too_many_the_most_silent_of_the_same_user_goes() {
     let mut bob = Peer2::bob(&server);
     let mut one = Peer2::alice(&server);
     let mut two = Peer2::alice(&server);
+    two.call("who", json!({}), b"");
     one.call("who", json!({}), b"");
     let mut three = Peer2::alice(&server);
     let request = two.make("who", json!({}), b"");

@@ -188,6 +188,9 @@ fn exchange(members: &mut Members, data: &[u8], ends: bool) -> Result<Act, Refus
         size: both("rows", rows, "cols", cols)?.filter(|(rows, cols)| *rows > 0 && *cols > 0),
         signal: match (signal, signals) {
             (Some(_), None) => return Err(bad("'signal' needs 'signals'")),
+            (Some(signal), _) if !(1..=64).contains(&signal) => {
+                return Err(bad("'signal' is no number of a signal"));
+            }
             (signal, signals) => signal.zip(signals),
         },
     };

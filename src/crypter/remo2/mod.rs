@@ -56,8 +56,8 @@ impl Crypter {
             drain_briefly(body).await;
             return bare(StatusCode::NOT_FOUND);
         };
-        let mut lines =
-            BodyLines::new(body, self.settings.limits.stall, self.long_lines.clone()).up_to(BODY);
+        let mut lines = BodyLines::new(body, self.settings.limits.stall, self.long_lines.clone())
+            .strict_up_to(BODY);
         let gathered = match gather(&session, verb, &mut lines).await {
             Ok(gathered) => gathered,
             Err(status) => {
