@@ -5,7 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -103,11 +103,13 @@ impl Proxy {
         self.address
     }
 
-    /// Sends all that is still held back, and waits for the answers.
+    /// Sends all that is still held back, and waits for the answers of all that nobody else waits for.
     pub async fn release(&self) {
         for request in self.shared.memory.release() {
             let _ = request.send_aside().await;
         }
+        let mut asides = std::mem::take(&mut *self.shared.asides());
+        while asides.join_next().await.is_some() {}
     }
 }
 
@@ -128,6 +130,7 @@ pub struct Shared {
     count: AtomicU64,
     answered: Notify,
     gate: Arc<RwLock<()>>,
+    asides: Mutex<JoinSet<io::Result<()>>>,
 }
 
 /// One request, and what is done to it.
@@ -156,7 +159,22 @@ impl Shared {
             count: AtomicU64::new(0),
             answered: Notify::new(),
             gate: Arc::default(),
+            asides: Mutex::default(),
         }
+    }
+
+    fn asides(&self) -> MutexGuard<'_, JoinSet<io::Result<()>>> {
+        self.asides.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a request after a pause, whose answer nobody waits for.
+    fn send_aside(&self, request: Whole, pause: Duration) {
+        let mut asides = self.asides();
+        while asides.try_join_next().is_some() {}
+        asides.spawn(async move {
+            sleep(pause).await;
+            request.send_aside().await
+        });
     }
 
     fn begin(self: &Arc<Self>, head: &Head) -> Turn {
@@ -197,7 +215,7 @@ impl Turn {
                 Kind::HoldBack,
                 &format!("{} is sent now", request.head.start),
             );
-            tokio::spawn(request.send_aside());
+            self.shared.send_aside(request, Duration::ZERO);
         }
     }
 
@@ -358,7 +376,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             return answer::give_whole(turn, &request.asked, page(502), &mut self.writer).await;
         }
         if let Some(dice) = turn.misdeeds.dice(Kind::Repeat) {
-            repeat(&whole, dice).await;
+            repeat(turn, &whole, dice).await;
         }
         if let Some(dice) = turn.misdeeds.dice(Kind::Replay) {
             whole = replay(turn, whole, dice);
@@ -526,15 +544,12 @@ async fn cut_request(turn: &Turn, whole: Whole, mut dice: Dice) -> io::Result<bo
 }
 
 /// Sends a copy before it, beside it, or after it.
-async fn repeat(whole: &Whole, mut dice: Dice) {
+async fn repeat(turn: &Turn, whole: &Whole, mut dice: Dice) {
     let copy = whole.clone();
     match dice.below(3) {
         0 => drop(copy.send_aside().await),
-        1 => drop(tokio::spawn(copy.send_aside())),
-        _ => drop(tokio::spawn(async move {
-            sleep(Duration::from_millis(50)).await;
-            copy.send_aside().await
-        })),
+        1 => turn.shared.send_aside(copy, Duration::ZERO),
+        _ => turn.shared.send_aside(copy, Duration::from_millis(50)),
     }
 }
 
@@ -548,6 +563,6 @@ fn replay(turn: &Turn, whole: Whole, mut dice: Dice) -> Whole {
         false => (old, whole),
     };
     turn.note(Kind::Replay, &format!("beside: {}", aside.head.start));
-    tokio::spawn(aside.send_aside());
+    turn.shared.send_aside(aside, Duration::ZERO);
     first
 }

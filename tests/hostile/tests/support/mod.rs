@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod echo;
+pub mod peer;
+pub mod server;
 
 use std::{
     io::{self, Read, Write},
