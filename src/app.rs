@@ -102,6 +102,11 @@ impl Application {
         }))
     }
 
+    /// Lets the requests end that only wait for something to happen: the server is about to stop.
+    pub fn stop_waiting(&self) {
+        self.0.crypter.channels.stop_answers();
+    }
+
     /// Ends all sessions, and waits until every process that was started is gone.
     pub async fn shut_down(&self) {
         self.0.crypter.sessions.end_all();

@@ -75,6 +75,7 @@ pub async fn serve(
     drop(listener);
     tracing::info!("stopping");
     let _ = stopping.send(true);
+    application.stop_waiting();
     let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
     // A connection gives its place back when it ends.
     if timeout(limits.grace, places.acquire_many(all))

@@ -61,6 +61,8 @@ pub(crate) struct Answer {
     err: u64,
     patience: Patience,
     until: Instant,
+    /// When it ends in any case, if it does not stream.
+    latest: Instant,
     heard: bool,
 }
 
@@ -98,7 +100,8 @@ impl Answer {
             Patience::Stream => SILENCE,
             Patience::AtOnce => Duration::ZERO,
         };
-        let until = Instant::now() + wait;
+        let now = Instant::now();
+        let (until, latest) = (now + wait, now + LONGEST);
         Self {
             channel,
             changed,
@@ -106,6 +109,7 @@ impl Answer {
             err: begin_err,
             patience,
             until,
+            latest,
             heard: false,
         }
     }
@@ -139,6 +143,11 @@ impl Answer {
             let (exit, gone) = (None, inner.is_forgotten());
             drop(inner);
             return Look::Part(self.end(exit, gone));
+        }
+        let late = self.patience != Patience::Stream && self.latest <= Instant::now();
+        if late || inner.is_stopping() {
+            drop(inner);
+            return Look::Part(self.end(None, false));
         }
         if self.out < inner.main.oldest() || self.err < inner.second.oldest() {
             // Another request received what this one was about to tell: there is no gap within an answer.

@@ -50,6 +50,7 @@ pub(super) struct Inner {
     idle_since: Instant,
     keep: Duration,
     forgotten: bool,
+    stopping: bool,
 }
 
 #[derive(Default)]
@@ -150,6 +151,7 @@ impl Channel {
             idle_since: Instant::now(),
             keep: start.keep,
             forgotten: false,
+            stopping: false,
         };
         let pid = group.pid().unwrap_or_default();
         let inner = Mutex::new(Inner {
@@ -236,6 +238,12 @@ impl Channel {
     /// Whether its process has ended.
     pub(crate) fn has_exited(&self) -> bool {
         self.lock().exit.is_some()
+    }
+
+    /// Lets the answers that wait for something end: the server stops.
+    pub(super) fn stop_answers(&self) {
+        self.lock().stopping = true;
+        self.changed.send_replace(());
     }
 
     /// Hangs up: the group gets SIGHUP, 1 s later SIGKILL, and only then is its input closed.
@@ -392,6 +400,10 @@ impl Inner {
 
     pub(super) fn is_forgotten(&self) -> bool {
         self.forgotten
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
     pub(super) fn answers(&mut self, more: bool) {

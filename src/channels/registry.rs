@@ -175,6 +175,15 @@ impl Registry {
         }
     }
 
+    /// Lets the answers that wait for something end: the server stops.
+    pub(crate) fn stop_answers(&self) {
+        for acts in self.all() {
+            lock(&acts)
+                .channels()
+                .for_each(|(_, channel)| channel.stop_answers());
+        }
+    }
+
     /// Hangs all of them up.
     pub(crate) fn end_all(&self) {
         for acts in self.all() {

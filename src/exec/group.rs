@@ -205,7 +205,7 @@ impl Leader {
 /// Sends a real-time signal, for which the library has no name: the shell has its number.
 fn send_unnamed(signal: i32, group: Pid) {
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", "kill -\"$1\" -- -\"$2\"", "sh"]);
+    shell.args(["-c", "kill -s \"$1\" -- \"-$2\"", "sh"]);
     shell.args([signal.to_string(), group.as_raw_nonzero().to_string()]);
     if let Err(error) = shell.status() {
         tracing::warn!(%error, signal, "cannot send a signal");

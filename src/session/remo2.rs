@@ -40,10 +40,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A request of it was taken.
-    pub(crate) fn renew(&self) {
-        self.open.store(true, Ordering::Relaxed);
+    /// A request of it was taken. Says whether it was the first.
+    pub(crate) fn renew(&self) -> bool {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        !self.open.swap(true, Ordering::Relaxed)
     }
 
     pub(crate) fn end(&self) {
@@ -129,15 +129,6 @@ impl Sessions {
         {
             kept.remove(&oldest.id);
         }
-        let theirs = kept
-            .values()
-            .filter(|session| session.user == user && !session.is_half_open());
-        if theirs.clone().count() >= self.limits.sessions_a_user
-            && let Some(silent) = theirs.min_by_key(|session| session.last()).cloned()
-        {
-            silent.end();
-            kept.remove(&silent.id);
-        }
         if kept.len() >= self.limits.sessions {
             return Err(Full);
         }
@@ -159,6 +150,21 @@ impl Sessions {
         };
         kept.insert(id, Arc::new(session));
         Ok(())
+    }
+
+    /// A session was half open and is no longer. With one too many of a user, the most silent other one goes:
+    /// so it takes a proved request to end a session, never a log-in alone.
+    pub(crate) fn opened(&self, session: &Session) {
+        let mut kept = self.lock();
+        let others = kept.values().filter(|other| {
+            other.user == session.user && other.id != session.id && !other.is_half_open()
+        });
+        if others.clone().count() >= self.limits.sessions_a_user
+            && let Some(silent) = others.min_by_key(|other| other.last()).cloned()
+        {
+            silent.end();
+            kept.remove(&silent.id);
+        }
     }
 
     /// Ends sessions of a user, by their names.

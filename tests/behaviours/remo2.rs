@@ -30,8 +30,15 @@ fn with_one_session_too_many_the_most_silent_of_the_same_user_goes() {
     two.call("who", json!({}), b"");
     one.call("who", json!({}), b"");
     let mut three = Peer2::alice(&server);
+    two.call("who", json!({}), b"");
+    one.call("who", json!({}), b"");
+    three.call("who", json!({}), b"");
     let request = two.make("who", json!({}), b"");
-    assert_eq!(two.bare(&request), 403);
+    assert_eq!(
+        two.bare(&request),
+        403,
+        "by the first request of another, not by its log-in"
+    );
     for peer in [&mut bob, &mut one, &mut three] {
         assert_eq!(peer.call("who", json!({}), b"").status(), 200);
     }
@@ -566,7 +573,16 @@ fn channels_end_when_the_server_stops() {
         .as_i64()
         .unwrap();
     assert!(runs(pid as i32));
+    let request = peer.make("idt", json!({"id": id, "wait": 25_000}), b"");
+    let mut waiting = peer.begin(&request);
+    assert_eq!(waiting.head().unwrap().0, 200);
     drop(peer);
+    let begun = std::time::Instant::now();
     server.stop();
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "an answer that only waits holds up nothing"
+    );
+    while !waiting.chunk().expect("the end of the answer").is_empty() {}
     assert!(!exists(pid as i32));
 }

@@ -56,6 +56,10 @@ impl Crypter {
             drain_briefly(body).await;
             return bare(StatusCode::NOT_FOUND);
         };
+        if http_body::Body::size_hint(&body).lower() > BODY as u64 {
+            drain_briefly(body).await;
+            return bare(StatusCode::PAYLOAD_TOO_LARGE);
+        }
         let mut lines = BodyLines::new(body, self.settings.limits.stall, self.long_lines.clone())
             .strict_up_to(BODY);
         let gathered = match gather(&session, verb, &mut lines).await {
@@ -68,7 +72,9 @@ impl Crypter {
         if session.is_ended() {
             return bare(StatusCode::FORBIDDEN);
         }
-        session.renew();
+        if session.renew() {
+            self.remo2.opened(&session);
+        }
         let Gathered {
             head,
             data,
@@ -83,16 +89,7 @@ impl Crypter {
             .and_then(|()| Request::read(verb, head, &data))
             .and_then(|request| self.act(request, data, &session, &access))
             .unwrap_or_else(Reply::Refused);
-        if let Reply::Refused(refused) = &reply {
-            tracing::info!(
-                user = session.user.as_str(),
-                verb = verb.name(),
-                error = refused.name,
-                "call refused"
-            );
-        } else {
-            tracing::debug!(user = session.user.as_str(), verb = verb.name(), "call");
-        }
+        log(&session, verb, &reply);
         Sealing {
             key: session.down.clone(),
             clock: self.settings.clock.clone(),
@@ -182,6 +179,20 @@ impl Crypter {
     }
 }
 
+/// Tells the log who did what; not of every key that is typed.
+fn log(session: &Session, verb: Verb, reply: &Reply) {
+    let (user, verb_name) = (session.user.as_str(), verb.name());
+    match reply {
+        Reply::Refused(refused) => {
+            tracing::info!(user, verb = verb_name, error = refused.name, "call refused");
+        }
+        _ if matches!(verb, Verb::Idt | Verb::Edt) => {
+            tracing::debug!(user, verb = verb_name, "call")
+        }
+        _ => tracing::info!(user, verb = verb_name, "call"),
+    }
+}
+
 fn told(
     channel: Arc<Channel>,
     out: Option<u64>,
@@ -237,7 +248,7 @@ async fn line(lines: &mut BodyLines) -> Result<Option<bytes::Bytes>, StatusCode>
 }
 
 fn status(session: &Session, refusal: Refusal) -> StatusCode {
-    tracing::debug!(
+    tracing::warn!(
         user = session.user.as_str(),
         refusal = refusal.name(),
         "request refused"
