@@ -28,6 +28,11 @@ pub fn parse(text: &[u8]) -> Result<Object, Refusal> {
     }
 }
 
+/// Writes a JSON object.
+pub fn write(object: &Object) -> Vec<u8> {
+    Value::Object(object.clone()).to_string().into_bytes()
+}
+
 /// The largest whole number that every JSON reader keeps.
 pub const LARGEST: u64 = (1 << 53) - 1;
 

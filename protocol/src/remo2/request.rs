@@ -205,7 +205,7 @@ impl Sealer {
         now: u64,
         out: &mut Sealed,
     ) -> Result<(), Refusal> {
-        let text = serde_json::to_vec(object).map_err(|_| Refusal::JsonMalformed)?;
+        let text = json::write(object);
         self.token(kind, &text, now, out)
     }
 
