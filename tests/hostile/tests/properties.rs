@@ -11,38 +11,21 @@ mod support;
 
 use std::{
     collections::HashMap,
-    ops::Range,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
 use remo_hostile::Kind;
 use serde_json::json;
 use support::{
-    Proxied,
+    Proxied, each,
     peer::{GaveUp, Peer, draw_id},
-    plan,
+    plan, seeds,
     server::Server,
 };
 
 /// How often something is done to a request.
 const RATE: f64 = 0.35;
-
-/// Tries each seed, two at a time.
-fn each(seeds: Range<u64>, what: impl Fn(u64) + Sync) {
-    let next = AtomicU64::new(seeds.start);
-    let work = || {
-        while let Some(seed) = Some(next.fetch_add(1, Ordering::SeqCst)).filter(|n| *n < seeds.end)
-        {
-            what(seed);
-        }
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(work);
-        scope.spawn(work);
-    });
-}
 
 fn hostile(server: &Server, seed: u64) -> Proxied {
     Proxied::start(server.address, plan(seed, Kind::ALL, RATE), |_| {})
@@ -89,7 +72,7 @@ fn check_lines(file: &Path, commands: &[(String, bool)], seed: u64) {
 fn each_command_is_carried_out_once() {
     let mut server = Server::start();
     let done = std::sync::Mutex::new(Vec::new());
-    each(0..32, |seed| {
+    each(seeds(0, 32), |seed| {
         let proxy = hostile(&server, seed);
         let file = server.folder.path().join(format!("{seed}"));
         let client = |names: Vec<String>| {
@@ -157,7 +140,7 @@ fn a_stream_through_cat_comes_back_identical() {
     let data: Vec<u8> = (0..300_000u32)
         .map(|at| (at ^ (at >> 7) ^ (at >> 13)) as u8)
         .collect();
-    each(100..132, |seed| {
+    each(seeds(10_000, 32), |seed| {
         let proxy = hostile(&server, seed);
         let mut peer = Peer::new(&server, proxy.address);
         let came =
@@ -219,7 +202,7 @@ fn a_path_that_dies_under_way_leaves_at_most_one_line() {
     let mut server = Server::start();
     let swallowing = [Kind::SwallowAnswer, Kind::CutAnswer, Kind::CutRequest];
     let done = std::sync::Mutex::new(Vec::new());
-    each(200..212, |seed| {
+    each(seeds(20_000, 12), |seed| {
         let mostly = Proxied::start(server.address, plan(seed, &swallowing, 0.9), |_| {});
         let mut peer = Peer::new(&server, mostly.address);
         peer.patience = Duration::from_millis(300);

@@ -9,7 +9,11 @@ pub mod server;
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
-    sync::{Arc, Mutex},
+    ops::Range,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -210,4 +214,28 @@ pub fn until(what: &str, holds: impl Fn() -> bool) {
         assert!(Instant::now() < end, "it never came to be that {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// So many seeds from this one on, or as many as `REMO_HOSTILE_SEEDS` says.
+pub fn seeds(first: u64, few: u64) -> Range<u64> {
+    let count = std::env::var("REMO_HOSTILE_SEEDS").ok();
+    let count = count.map_or(few, |count| {
+        count.parse().expect("REMO_HOSTILE_SEEDS is a number")
+    });
+    first..first + count
+}
+
+/// Tries each seed, two at a time.
+pub fn each(seeds: Range<u64>, what: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        while let Some(seed) = Some(next.fetch_add(1, Ordering::SeqCst)).filter(|n| *n < seeds.end)
+        {
+            what(seed);
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
 }

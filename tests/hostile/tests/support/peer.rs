@@ -33,6 +33,8 @@ pub struct Peer {
     session: Option<Session>,
     /// Sessions that were given up, and may still live.
     lost: Vec<String>,
+    /// What has ended and was opened, or attached to, by this session.
+    done: Vec<String>,
     run: Option<String>,
     /// How long one act may be tried.
     pub patience: Duration,
@@ -94,6 +96,7 @@ impl Peer {
             key: PrivateKey::from_raw(&[1; 57]),
             session: None,
             lost: vec![],
+            done: vec![],
             run: None,
             patience: Duration::from_secs(20),
             requests: 0,
@@ -128,6 +131,7 @@ impl Peer {
                 assert_eq!(answer.head["out"], out.len(), "{answer:?}");
                 out.extend_from_slice(&answer.out);
                 if answer.trailer["state"] == "exited" {
+                    self.done.push(id);
                     return Ok((out, answer.trailer["exit"].as_u64().unwrap()));
                 }
             }
@@ -143,6 +147,7 @@ impl Peer {
         if !self.lost.is_empty() {
             members.insert("end".into(), json!(self.lost));
         }
+        members.insert("done".into(), json!(self.done));
         let session = self.session.as_mut()?;
         let (body, number) = session.seal(members, data);
         let (raw, _) = self.send(members["verb"].as_str().unwrap(), &body);
@@ -154,6 +159,7 @@ impl Peer {
         {
             session.faults = 0;
             self.lost.clear();
+            self.done.clear();
             return Some(opened);
         }
         session.faults += 1;
@@ -168,6 +174,7 @@ impl Peer {
     }
 
     fn lose(&mut self) {
+        self.done.clear();
         let session = self.session.take();
         let ids = session.map(|session| session.keys.session.as_str().to_owned());
         self.lost.extend(ids);
