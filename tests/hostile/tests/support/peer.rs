@@ -159,8 +159,10 @@ impl Peer {
         {
             session.faults = 0;
             self.lost.clear();
+            // What an earlier session opened is not ours to end: it is forgotten by itself.
+            let not_ours = opened.error() == "not_attached" && !self.done.is_empty();
             self.done.clear();
-            return Some(opened);
+            return Some(opened).filter(|_| !not_ours);
         }
         session.faults += 1;
         let faults = session.faults;
