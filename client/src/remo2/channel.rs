@@ -211,15 +211,16 @@ impl Channel {
         }
     }
 
-    /// Ends its input, of which there was none.
+    /// Ends its input, of which there was none. Its output stays there, for whoever attaches.
     ///
     /// # Errors
     /// See [`Failure`].
     pub async fn end_input(&self) -> Result<(), Failure> {
         let taken = self.marks().taken;
-        self.exchange(Exchange::new(self).carrying(taken, Bytes::new(), true))
-            .await
-            .map(drop)
+        let request = Exchange::new(self)
+            .carrying(taken, Bytes::new(), true)
+            .deaf();
+        self.exchange(request).await.map(drop)
     }
 
     /// Sends it a signal, once.
@@ -362,6 +363,8 @@ struct Exchange<'a> {
     ends: bool,
     signal: Option<(i32, u64)>,
     sized: bool,
+    /// What comes out is not taken, and so not received.
+    deaf: bool,
     /// Whether the last attempt ended the input.
     closes: bool,
     /// The session of the last attempt.
@@ -379,6 +382,7 @@ impl<'a> Exchange<'a> {
             ends: false,
             signal: None,
             sized: false,
+            deaf: false,
             closes: false,
             session: None,
             at: (0, 0),
@@ -403,6 +407,10 @@ impl<'a> Exchange<'a> {
             signal: Some((signal, before)),
             ..self
         }
+    }
+
+    fn deaf(self) -> Self {
+        Self { deaf: true, ..self }
     }
 
     fn sized(self) -> Self {
@@ -471,6 +479,9 @@ impl Act for Exchange<'_> {
     }
 
     async fn data(&mut self, stream: Stream, data: Bytes) -> Result<(), Failure> {
+        if self.deaf {
+            return Ok(());
+        }
         let place = match stream {
             Stream::Main => &mut self.at.0,
             Stream::Second => &mut self.at.1,

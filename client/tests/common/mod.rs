@@ -10,6 +10,7 @@
 
 pub mod real;
 pub mod server;
+pub mod terminal;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

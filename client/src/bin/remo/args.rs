@@ -1,6 +1,7 @@
 //! The command line of `remo`. Help, man page and completions are made from it.
 //! What the arguments lead to is not here.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -26,6 +27,36 @@ pub(crate) enum Subcommand {
     Exec(ExecArgs),
     /// Give a server a name, and trust its key from now on
     Trust(TrustArgs),
+    /// Open a login shell on this terminal; remo NAME does the same
+    #[command(after_help = AFTER_SHELL, after_long_help = AFTER_SHELL)]
+    Shell(ServerArgs),
+    /// Go on with what was detached, or take it over from elsewhere
+    #[command(after_help = AFTER_SHELL, after_long_help = AFTER_SHELL)]
+    Attach(AttachArgs),
+    /// Show what runs on a server for you
+    List(ListArgs),
+    #[command(external_subcommand)]
+    Named(Vec<OsString>),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AttachArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+
+    /// Which one, by its id or the beginning of it [default: the only one]
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+
+    /// As a list in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which server, and who we are there.
@@ -206,9 +237,18 @@ const AFTER: &str = "\
 Examples:
   remo trust box https://example.org/remo --user zoe --key zoe_key.pem
   remo exec box -- uname -a
+  remo box
   remo prompt -u zoe -k zoe_key.pem http://example.org/remo -c 'exec uname -a'
 
 Files: ~/.config/remo/config.toml holds the servers that have names.";
+
+const AFTER_SHELL: &str = "\
+After Enter, ~. leaves and ends what runs there, ~d detaches and lets it run,
+~? helps, and ~~ types ~. What was detached is kept for a day, a job of exec
+--detach for a week. Without a terminal here, attach passes output on.
+
+Exit codes: that of the shell or job; 128 and the number of the signal that
+ended it; 0 where you left; 255 where remo itself failed.";
 
 const AFTER_EXEC: &str = "\
 Example: remo exec box -- tar -cf - /etc > etc.tar

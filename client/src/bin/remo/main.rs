@@ -9,17 +9,24 @@ mod editor;
 mod exec;
 mod identity;
 mod interactive;
+mod keys;
+mod list;
 mod place;
 mod progress;
+mod raw;
+mod shell;
 mod signals;
 mod streams;
 mod trust;
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, stdin};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Parser;
 use remo_client::address::ServerAddress;
+use remo_client::escape::escape;
 use remo_client::prompt::Prompt;
 use remo_client::session::{Options, Session};
 use remo_client::transport::Transport;
@@ -29,6 +36,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::{Args, PromptArgs, Subcommand};
+use crate::config::Config;
 use crate::console::Screen;
 
 /// The name under which everything is reported.
@@ -39,14 +47,44 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
-    let done = match &args.subcommand {
+    carry_out(&args.subcommand)
+}
+
+fn carry_out(subcommand: &Subcommand) -> ExitCode {
+    let done = match subcommand {
         Subcommand::Prompt(args) => prompt(args),
         Subcommand::Exec(args) => return exec::run(args),
         Subcommand::Trust(args) => trust::run(args),
+        Subcommand::Shell(args) => return shell::shell(args),
+        Subcommand::Attach(args) => return shell::attach(args),
+        Subcommand::List(args) => list::run(args),
+        Subcommand::Named(words) => return named(words),
     };
     match done {
         Ok(code) => code,
         Err(error) => remo_cli::fail(PROGRAM, &error),
+    }
+}
+
+/// `remo NAME`, which is `remo shell NAME` where a server has that name.
+fn named(words: &[OsString]) -> ExitCode {
+    let name = words.first().and_then(|name| name.to_str());
+    let known =
+        Config::read().map(|config| name.is_some_and(|name| config.servers.contains_key(name)));
+    match known {
+        Err(error) => return remo_cli::fail(PROGRAM, &error),
+        Ok(false) => {
+            let name = escape(name.unwrap_or_default());
+            return wrong_usage(&format!(
+                "'{name}' is neither a subcommand nor the name of a server (remo --help; remo trust gives names)"
+            ));
+        }
+        Ok(true) => {}
+    }
+    let whole = [PROGRAM.into(), "shell".into()];
+    match Args::try_parse_from(whole.iter().chain(words)) {
+        Ok(args) => carry_out(&args.subcommand),
+        Err(error) => error.exit(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Standard input as pieces, and standard output and error as places to write to.
 //! What goes through them is not known here.
 
-use std::io::{self, ErrorKind, Read, stdin};
+use std::io::{self, ErrorKind, Read, Write, stderr, stdin};
 
 use bytes::Bytes;
 use remo_client::remo2::{Jumped, Output};
@@ -38,6 +38,19 @@ pub(crate) fn output() -> Output {
         Box::new(tokio::io::stdout()),
         Box::new(tokio::io::stderr()),
         jumped(),
+    )
+}
+
+/// The one stream of a terminal there, to the one here, which is raw.
+pub(crate) fn terminal() -> Output {
+    let jumped = |bytes| {
+        let line = format!("\r\n[{PROGRAM}: jumped over {bytes} bytes]\r\n");
+        let _ = stderr().write_all(line.as_bytes());
+    };
+    Output::new(
+        Box::new(tokio::io::stdout()),
+        Box::new(tokio::io::stderr()),
+        Box::new(jumped),
     )
 }
 
