@@ -15,8 +15,8 @@ use crate::{
     memory::LONGEST_KEPT,
     page::{html, page, reason},
     plan::Dice,
-    proxy::Turn,
     request::strip,
+    turn::Turn,
     wire::{Spoil, Wire},
 };
 

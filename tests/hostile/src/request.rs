@@ -1,7 +1,7 @@
 //! What is done to a request before it goes on.
 //! Does not hold its sending.
 
-use crate::{Kind, head::Head, plan::Dice, proxy::Turn};
+use crate::{Kind, head::Head, plan::Dice, turn::Turn};
 
 /// Header lines of every day, which every proxy knows.
 const KNOWN: &[&str] = &[

@@ -11,12 +11,13 @@ mod support;
 
 use std::{
     collections::HashMap,
+    ops::Range,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use remo_hostile::Kind;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{
     Proxied, each,
     peer::{GaveUp, Peer, draw_id},
@@ -99,54 +100,115 @@ fn each_command_is_carried_out_once() {
     }
 }
 
-/// Sends the data through `cat`, and gives back what came; each byte is looked at as it comes.
-fn stream(peer: &mut Peer, data: &[u8], seed: u64) -> Result<Vec<u8>, GaveUp> {
-    let id = draw_id();
-    let opened = peer.act("icm", json!({"id": id, "line": "cat"}), b"")?;
-    assert_eq!(opened.status(), 200, "seed {seed}: {opened:?}");
-    let (mut taken, mut came, mut attach) = (0, Vec::new(), false);
-    loop {
-        let piece = &data[taken..data.len().min(taken + 40_000)];
-        let verb = if taken + piece.len() == data.len() {
-            "edt"
-        } else {
-            "idt"
-        };
-        let mut members = json!({"id": id, "in": taken, "out": came.len(), "wait": 50});
-        if attach {
+/// A process that is fed, and what came of it so far.
+struct Fed<'a> {
+    peer: &'a mut Peer,
+    id: String,
+    attach: bool,
+    taken: usize,
+    came: Vec<u8>,
+}
+
+impl<'a> Fed<'a> {
+    fn open(peer: &'a mut Peer, mut members: Value) -> Result<Self, GaveUp> {
+        let id = draw_id();
+        members["id"] = id.clone().into();
+        let opened = peer.act("icm", members, b"")?;
+        assert_eq!(opened.status(), 200, "{opened:?}");
+        Ok(Self {
+            peer,
+            id,
+            attach: false,
+            taken: 0,
+            came: vec![],
+        })
+    }
+
+    /// Sends the next input, and takes what comes; says whether the process has ended.
+    fn step(&mut self, verb: &str, input: &[u8], wanted: &[u8]) -> Result<bool, GaveUp> {
+        let mut members =
+            json!({"id": self.id, "in": self.taken, "out": self.came.len(), "wait": 50});
+        if self.attach {
             members["attach"] = true.into();
         }
-        let opened = peer.act(verb, members, piece)?;
-        attach = opened.error() == "not_attached";
-        if attach {
-            continue;
+        let opened = self.peer.act(verb, members, input)?;
+        self.attach = opened.error() == "not_attached";
+        if self.attach {
+            return Ok(false);
         }
-        assert_eq!(opened.status(), 200, "seed {seed}: {opened:?}");
-        assert_eq!(opened.head["out"], came.len(), "seed {seed}");
-        came.extend_from_slice(&opened.out);
-        assert!(data.starts_with(&came), "seed {seed}: a wrong byte");
-        assert_eq!(opened.trailer["out"], came.len(), "seed {seed}");
-        taken = usize::try_from(opened.trailer["in"].as_u64().unwrap()).unwrap();
-        if opened.trailer["state"] == "exited" {
-            assert_eq!(opened.trailer["exit"], 0, "seed {seed}");
-            return Ok(came);
+        assert_eq!(opened.status(), 200, "{opened:?}");
+        assert_eq!(opened.head["out"], self.came.len(), "a gap");
+        self.came.extend_from_slice(&opened.out);
+        assert!(wanted.starts_with(&self.came), "a wrong byte");
+        assert_eq!(opened.trailer["out"], self.came.len(), "an offset");
+        self.taken = usize::try_from(opened.trailer["in"].as_u64().unwrap()).unwrap();
+        let ended = opened.trailer["state"] == "exited";
+        assert!(!ended || opened.trailer["exit"] == 0, "{opened:?}");
+        Ok(ended)
+    }
+}
+
+/// Sends the data through `cat`, and gives back what came; each byte is looked at as it comes.
+fn stream(peer: &mut Peer, data: &[u8]) -> Result<Vec<u8>, GaveUp> {
+    let mut cat = Fed::open(peer, json!({"line": "cat"}))?;
+    loop {
+        let piece = &data[cat.taken..data.len().min(cat.taken + 40_000)];
+        let is_last = cat.taken + piece.len() == data.len();
+        if cat.step(if is_last { "edt" } else { "idt" }, piece, data)? {
+            return Ok(cat.came);
         }
     }
 }
 
-#[test]
-fn a_stream_through_cat_comes_back_identical() {
-    let server = Server::start();
-    let data: Vec<u8> = (0..300_000u32)
+/// The same by a terminal, which is typed into when it says that it is ready.
+fn terminal(peer: &mut Peer, data: &[u8]) -> Result<Vec<u8>, GaveUp> {
+    let length = data.len();
+    let line = format!("stty raw -echo; printf ready; head -c {length}");
+    let size = json!({"rows": 24, "cols": 80, "term": "xterm"});
+    let mut shell = Fed::open(peer, json!({"line": line, "pty": size}))?;
+    let wanted = [b"ready", data].concat();
+    loop {
+        let is_ready = shell.came.starts_with(b"ready");
+        let end = if is_ready {
+            length.min(shell.taken + 3000)
+        } else {
+            0
+        };
+        if shell.step("idt", &data[shell.taken..end], &wanted)? {
+            return Ok(shell.came.split_off(5));
+        }
+    }
+}
+
+/// Bytes of all values.
+fn noise(length: u32) -> Vec<u8> {
+    (0..length)
         .map(|at| (at ^ (at >> 7) ^ (at >> 13)) as u8)
-        .collect();
-    each(seeds(10_000, 32), |seed| {
+        .collect()
+}
+
+fn comes_back(
+    seeds: Range<u64>,
+    data: &[u8],
+    way: fn(&mut Peer, &[u8]) -> Result<Vec<u8>, GaveUp>,
+) {
+    let server = Server::start();
+    each(seeds, |seed| {
         let proxy = hostile(&server, seed);
         let mut peer = Peer::new(&server, proxy.address);
-        let came =
-            stream(&mut peer, &data, seed).unwrap_or_else(|_| panic!("seed {seed}: gave up"));
+        let came = way(&mut peer, data).unwrap_or_else(|_| panic!("seed {seed}: gave up"));
         assert!(came == data, "seed {seed}: {} bytes", came.len());
     });
+}
+
+#[test]
+fn a_stream_through_cat_comes_back_identical() {
+    comes_back(seeds(10_000, 32), &noise(300_000), stream);
+}
+
+#[test]
+fn a_terminal_shows_what_was_typed_and_nothing_else() {
+    comes_back(seeds(40_000, 24), &noise(30_000), terminal);
 }
 
 #[test]

@@ -225,13 +225,24 @@ pub fn seeds(first: u64, few: u64) -> Range<u64> {
     first..first + count
 }
 
+/// Tells the seed when its try fails.
+struct Told(u64);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        eprintln!("that was seed {}", self.0);
+    }
+}
+
 /// Tries each seed, two at a time.
 pub fn each(seeds: Range<u64>, what: impl Fn(u64) + Sync) {
     let next = AtomicU64::new(seeds.start);
     let work = || {
         while let Some(seed) = Some(next.fetch_add(1, Ordering::SeqCst)).filter(|n| *n < seeds.end)
         {
+            let told = Told(seed);
             what(seed);
+            std::mem::forget(told);
         }
     };
     std::thread::scope(|scope| {
