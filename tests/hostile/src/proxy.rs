@@ -21,11 +21,11 @@ pub struct Settings {
     pub to: String,
     /// What is done to which request.
     pub plan: Plan,
-    /// The silence that [`Kind::IdleOut`] bears.
+    /// The silence that [`Kind::IdleOut`](crate::Kind::IdleOut) bears.
     pub idle: Duration,
     /// The longest that a request is delayed.
     pub delay: Duration,
-    /// The bytes of a body that [`Kind::Ceiling`] bears.
+    /// The bytes of a body that [`Kind::Ceiling`](crate::Kind::Ceiling) bears.
     pub ceiling: u64,
     /// What the link to the client is like.
     pub shape: Shape,

@@ -445,6 +445,17 @@ fn swallow_answer_carries_out_and_says_nothing_of_it() {
 }
 
 #[test]
+fn what_is_always_done_is_done_besides() {
+    let echo = Echo::start();
+    let mut plan = plan(1, &[Kind::SwallowAnswer], 1.0);
+    plan.always = vec![Kind::Http10, Kind::StripHeaders];
+    let proxy = Proxied::start(echo.address, plan, |_| {});
+    let answer = proxy.answer(&post("/echo", COOKIE, b"x"));
+    assert!(answer.head.starts_with("HTTP/1.0 502"), "{answer:?}");
+    assert!(!echo.seen()[0].head.contains("X-Thing"));
+}
+
+#[test]
 fn a_shaped_link_is_as_slow_as_it_is_told_and_loses_nothing() {
     let echo = Echo::start();
     let proxy = Proxied::start(echo.address, plan(1, &[], 0.0), |settings| {

@@ -212,6 +212,25 @@ fn a_terminal_shows_what_was_typed_and_nothing_else() {
 }
 
 #[test]
+fn an_old_proxy_that_fails_besides_is_borne_too() {
+    let server = Server::start();
+    let data = noise(100_000);
+    each(seeds(50_000, 12), |seed| {
+        let mut plan = plan(seed, Kind::ALL, RATE);
+        plan.always = vec![
+            Kind::Http10,
+            Kind::BufferAnswer,
+            Kind::StripHeaders,
+            Kind::ErrorPage,
+            Kind::OneAtATime,
+        ];
+        let proxy = Proxied::start(server.address, plan, |_| {});
+        let mut peer = Peer::new(&server, proxy.address);
+        assert!(stream(&mut peer, &data).unwrap() == data);
+    });
+}
+
+#[test]
 fn each_misdeed_alone_is_borne() {
     let server = Server::start();
     each(0..Kind::ALL.len() as u64, |index| {
