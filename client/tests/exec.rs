@@ -11,6 +11,7 @@ mod common;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::real::{Path, Real, cut_once};
@@ -225,6 +226,32 @@ fn another_run_of_the_server_runs_nothing_again() {
         code == 129 || err.contains("was running there is gone"),
         "{err}"
     );
+}
+
+#[test]
+fn an_act_whose_answer_another_run_owes_is_not_run_again() {
+    let home = Home::new();
+    let (server, other) = (Real::start(&home), Real::start(&home));
+    let target = Arc::new(Mutex::new(server.address));
+    let (turn, next) = (target.clone(), other.address);
+    let path = Path::to_changing(target, move |route, _, answer| {
+        let mut turn = turn.lock().unwrap();
+        if route != "/icm" || *turn == next {
+            return answer;
+        }
+        *turn = next;
+        Vec::new()
+    });
+    let log = home.path("log").into_os_string().into_string().unwrap();
+    let line = format!("echo x >> {log}");
+    let (code, _, err) = run(&home, &path.url(), &["--shell", &line]);
+    assert!(
+        code == 255 && err.contains("what became of the command is not known"),
+        "{err}"
+    );
+    // The other server did not know the session, and was told nothing but a log-in.
+    assert_eq!(path.routes(), ["/auth", "/icm", "/icm", "/auth"]);
+    assert_eq!(home.read("log"), b"x\n");
 }
 
 #[test]

@@ -102,6 +102,14 @@ impl Path {
         server: SocketAddr,
         plan: impl Fn(&str, u64, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
+        Self::to_changing(Arc::new(Mutex::new(server)), plan)
+    }
+
+    /// The same to a server that may become another one.
+    pub fn to_changing(
+        server: Arc<Mutex<SocketAddr>>,
+        plan: impl Fn(&str, u64, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let path = Self {
@@ -122,8 +130,9 @@ impl Path {
                     return;
                 }
                 let (plan, requests, routes) = (plan.clone(), requests.clone(), routes.clone());
+                let server = server.clone();
                 std::thread::spawn(move || {
-                    drop(carry(stream, server, &*plan, &requests, &routes));
+                    drop(carry(stream, &server, &*plan, &requests, &routes));
                 });
             }
         });
@@ -149,7 +158,7 @@ impl Drop for Path {
 
 fn carry(
     mut from: TcpStream,
-    server: SocketAddr,
+    server: &Mutex<SocketAddr>,
     plan: &Plan,
     requests: &AtomicU64,
     routes: &Mutex<Vec<String>>,
@@ -167,6 +176,7 @@ fn carry(
     let route = text.split(' ').nth(1).unwrap_or_default().to_owned();
     let count = requests.fetch_add(1, Ordering::SeqCst);
     routes.lock().unwrap().push(route.clone());
+    let server = *server.lock().unwrap();
     let mut to = TcpStream::connect(server)?;
     let (line, rest) = request.split_at(request.windows(2).position(|w| w == b"\r\n").unwrap());
     to.write_all(
