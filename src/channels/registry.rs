@@ -92,6 +92,13 @@ impl Registry {
                 format!("{CHANNELS} channels are open (end some of them)"),
             ));
         }
+        if self.living.groups() >= PROCESSES {
+            return Err(Refused::new(
+                503,
+                "too_many",
+                format!("{PROCESSES} processes run for all users"),
+            ));
+        }
         let opened = Channel::start(verb, start, input, session.clone(), &self.living);
         let outcome = match &opened {
             Ok(channel) => Outcome::Channel(channel.clone()),
@@ -282,6 +289,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Channels of one user.
 const CHANNELS: usize = 1024;
+
+/// Processes of all users, those of the older dialects included.
+const PROCESSES: usize = 8192;
 
 /// Ids of one user that are known.
 const IDS: usize = 65_536;

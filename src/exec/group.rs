@@ -233,6 +233,11 @@ impl Living {
         Counted(self.clone())
     }
 
+    /// How many there are.
+    pub(crate) fn groups(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
     /// Waits until there is none.
     pub(crate) async fn gone(&self) {
         loop {
