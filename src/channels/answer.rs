@@ -63,6 +63,8 @@ pub(crate) struct Answer {
     until: Instant,
     /// When it ends in any case, if it does not stream.
     latest: Instant,
+    /// Who is attached: when another takes the place, whoever waits is to notice.
+    taken_over: u64,
     heard: bool,
 }
 
@@ -77,7 +79,7 @@ impl Answer {
         patience: Patience,
     ) -> Self {
         let changed = channel.subscribe();
-        let (begin_out, begin_err) = {
+        let (begin_out, begin_err, taken_over) = {
             let mut inner = channel.lock();
             inner.answers(true);
             let oldest = if tail {
@@ -93,7 +95,7 @@ impl Answer {
                 .unwrap_or_default()
                 .max(inner.second.received())
                 .min(inner.second.end());
-            (begin_out, begin_err)
+            (begin_out, begin_err, inner.taken_over())
         };
         let wait = match patience {
             Patience::Pause(wait) | Patience::End(wait) => wait.min(LONGEST),
@@ -110,6 +112,7 @@ impl Answer {
             patience,
             until,
             latest,
+            taken_over,
             heard: false,
         }
     }
@@ -145,7 +148,7 @@ impl Answer {
             return Look::Part(self.end(exit, gone));
         }
         let late = self.patience != Patience::Stream && self.latest <= Instant::now();
-        if late || inner.is_stopping() {
+        if late || inner.is_stopping() || inner.taken_over() != self.taken_over {
             drop(inner);
             return Look::Part(self.end(None, false));
         }

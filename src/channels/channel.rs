@@ -44,6 +44,8 @@ pub(super) struct Inner {
     group: Option<Group>,
     master: Option<OwnedFd>,
     attached: SessionId,
+    /// How often another session took the place of the one before.
+    taken_over: u64,
     sized_by: u64,
     /// Answers that are under way; while there are any, it is wanted.
     answers: usize,
@@ -146,6 +148,7 @@ impl Channel {
             group: None,
             master,
             attached: session,
+            taken_over: 0,
             sized_by: 0,
             answers: 0,
             idle_since: Instant::now(),
@@ -196,6 +199,7 @@ impl Channel {
         if exchange.attach {
             if inner.attached != access.session {
                 inner.sized_by = 0;
+                inner.taken_over += 1;
             }
             inner.attached = access.session.clone();
         } else if exchange.is_owners() && inner.attached != access.session {
@@ -233,6 +237,11 @@ impl Channel {
     pub(crate) fn is_stale(&self, now: Instant) -> bool {
         let inner = self.lock();
         inner.answers == 0 && now.duration_since(inner.idle_since) >= inner.keep
+    }
+
+    /// Whether it is a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.lock().master.is_some()
     }
 
     /// Whether its process has ended.
@@ -400,6 +409,10 @@ impl Inner {
 
     pub(super) fn is_forgotten(&self) -> bool {
         self.forgotten
+    }
+
+    pub(super) fn taken_over(&self) -> u64 {
+        self.taken_over
     }
 
     pub(super) fn is_stopping(&self) -> bool {

@@ -398,6 +398,13 @@ fn a_channel_goes_on_in_another_session_that_attaches() {
     assert!(first.out.starts_with(b"hello\r\n"));
     one.call("idt", json!({"id": id, "out": first.trailer["out"]}), b"");
 
+    let parked = one.make(
+        "idt",
+        json!({"id": id, "out": first.trailer["out"], "wait": 25_000}),
+        b"",
+    );
+    let mut waiting = one.begin(&parked);
+    assert_eq!(waiting.head().unwrap().0, 200);
     let mut two = Peer2::alice(&server);
     let wrong = two.call("idt", json!({"id": id, "in": 6}), b"x");
     assert_eq!((wrong.status(), wrong.error()), (409, "not_attached"));
@@ -425,7 +432,13 @@ fn a_channel_goes_on_in_another_session_that_attaches() {
         "not_attached"
     );
     let channels = two.call("who", json!({}), b"").trailer;
-    assert_eq!(channels["channels"][0]["id"], id.as_str());
+    assert_eq!(
+        (
+            &channels["channels"][0]["id"],
+            &channels["channels"][0]["pty"]
+        ),
+        (&json!(id), &json!(true))
+    );
 }
 
 #[test]

@@ -164,10 +164,23 @@ impl Crypter {
     }
 
     fn who(&self, session: &Session) -> Object {
-        let channels: Vec<_> = self.channels.list(&session.user).into_iter().map(|(id, channel)| {
-            let state = if channel.has_exited() { "exited" } else { "running" };
-            json!({"id": id.to_string(), "verb": channel.verb, "state": state, "pid": channel.pid()})
-        }).collect();
+        let channels = self.channels.list(&session.user).into_iter();
+        let channels: Vec<_> = channels
+            .map(|(id, channel)| {
+                let state = if channel.has_exited() {
+                    "exited"
+                } else {
+                    "running"
+                };
+                json!({
+                    "id": id.to_string(),
+                    "verb": channel.verb,
+                    "state": state,
+                    "pid": channel.pid(),
+                    "pty": channel.is_terminal(),
+                })
+            })
+            .collect();
         object(json!({
             "user": session.user.as_str(),
             "rights": ["all"],

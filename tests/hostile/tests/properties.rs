@@ -71,9 +71,17 @@ fn check_lines(file: &Path, commands: &[(String, bool)], seed: u64) {
 
 #[test]
 fn each_command_is_carried_out_once() {
+    let all = seeds(0, 32);
+    // What a lost session leaves open is kept for a while, and a user may have so much of it.
+    for first in all.clone().step_by(100) {
+        commands_are_carried_out_once(first..all.end.min(first + 100));
+    }
+}
+
+fn commands_are_carried_out_once(seeds: Range<u64>) {
     let mut server = Server::start();
     let done = std::sync::Mutex::new(Vec::new());
-    each(seeds(0, 32), |seed| {
+    each(seeds, |seed| {
         let proxy = hostile(&server, seed);
         let file = server.folder.path().join(format!("{seed}"));
         let client = |names: Vec<String>| {

@@ -11,7 +11,7 @@ use remo_client::escape::escape;
 use remo_client::remo2::{Channel, Ended, Failure, Opening};
 
 use crate::args::ExecArgs;
-use crate::signals::{Ending, Endings, interrupted};
+use crate::signals::{Ending, Endings, Interrupts};
 use crate::{PROGRAM, log_to_stderr, place, runtime, streams};
 
 /// How a run ended.
@@ -96,6 +96,7 @@ fn failed(error: &(dyn Error + 'static), json: bool) -> ExitCode {
 
 async fn carry_out(args: &ExecArgs) -> Result<End, Box<dyn Error>> {
     let mut endings = Endings::listen()?;
+    let mut interrupts = Interrupts::listen()?;
     let remote = Arc::new(place::find(&args.server).await?);
     let opening = opening(args);
     let channel = tokio::select! {
@@ -106,7 +107,7 @@ async fn carry_out(args: &ExecArgs) -> Result<End, Box<dyn Error>> {
         channel.end_input().await?;
         return Ok(End::Detached(channel.id().to_owned()));
     }
-    let outcome = attend(&channel, &mut endings).await;
+    let outcome = attend(&channel, &mut endings, &mut interrupts).await;
     if !matches!(
         outcome,
         Err(Failure::Gone | Failure::Restarted | Failure::Taken)
@@ -134,35 +135,34 @@ fn opening(args: &ExecArgs) -> Opening {
 }
 
 /// Input and output at once, until the command has ended. The first Ctrl-C is the command's, the second ours.
-async fn attend(channel: &Channel, endings: &mut Endings) -> Result<End, Failure> {
+async fn attend(
+    channel: &Channel,
+    endings: &mut Endings,
+    interrupts: &mut Interrupts,
+) -> Result<End, Failure> {
     let mut input = streams::input();
     let feeding = async {
         channel.feed(&mut input, Duration::ZERO).await?;
         std::future::pending().await
     };
-    let interrupting = async {
-        interrupted().await;
-        channel.signal(SIGINT).await?;
-        std::future::pending().await
-    };
-    let leaving = async {
-        let ending = endings.wait_but_interrupt();
+    // One listener for all of them: between two listeners a Ctrl-C would be lost.
+    let keys = async {
+        interrupts.next().await;
+        let forwarded = async {
+            channel.signal(SIGINT).await?;
+            std::future::pending().await
+        };
         tokio::select! {
-            ending = ending => ending,
-            () = twice_interrupted() => Ending::INTERRUPT,
+            failed = forwarded => failed,
+            () = interrupts.next() => Ok(End::Left(Ending::INTERRUPT)),
         }
     };
     tokio::select! {
         ended = channel.follow() => ended.map(End::Remote),
         failed = feeding => failed,
-        failed = interrupting => failed,
-        ending = leaving => Ok(End::Left(ending)),
+        ended = keys => ended,
+        ending = endings.wait_but_interrupt() => Ok(End::Left(ending)),
     }
-}
-
-async fn twice_interrupted() {
-    interrupted().await;
-    interrupted().await;
 }
 
 /// What remo itself exits with where it failed.

@@ -84,3 +84,18 @@ pub(crate) async fn interrupted() {
         std::future::pending::<()>().await;
     }
 }
+
+/// Every Ctrl-C from now on; one that comes while nobody waits is told to the next who does.
+pub(crate) struct Interrupts(Signal);
+
+impl Interrupts {
+    pub(crate) fn listen() -> io::Result<Self> {
+        signal(SignalKind::interrupt()).map(Self)
+    }
+
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
