@@ -153,7 +153,12 @@ impl Inner {
         if path.len() > self.crypter.settings.limits.path {
             return self.crypter.visited(&ids, bare(StatusCode::URI_TOO_LONG));
         }
-        match (route(path), cookie::read_remo2(headers).first()) {
+        let names = cookie::read_remo2(headers);
+        // A jar may hold an older one that is over.
+        let lives = names
+            .iter()
+            .find(|name| self.crypter.remo2.find(name).is_some());
+        match (route(path), lives.or(names.first())) {
             (Route::Auth, _) => self.crypter.auth(&ids, body).await,
             // A session of remo/2 is spoken to in remo/2, whatever else the jar holds.
             (Route::Verb(verb, _), Some(id)) if verb != Verb::Info => {

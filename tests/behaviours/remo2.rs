@@ -567,6 +567,8 @@ fn all_three_dialects_live_on_one_port_and_nothing_unproved_ends_a_session() {
     );
     assert_eq!(new.line("echo on", b"").out, b"on\n");
     let unknown = "SESSION_ID=aaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbb";
+    new.cookie = format!("{unknown}; {cookie}");
+    assert_eq!(new.line("echo older first", b"").out, b"older first\n");
     assert_eq!(
         Connection::open(server.address)
             .request("/who", unknown, b"x")

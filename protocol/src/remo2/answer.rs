@@ -7,7 +7,7 @@ use super::{
     json::{self, Object},
     numbers::Taken,
     request::Number,
-    token::{self, Kind, Token},
+    token::{self, Kind, Token, Writer},
 };
 use crate::{
     fernet::{FernetKey, Sealed},
@@ -17,9 +17,7 @@ use crate::{
 /// Seals one answer, token by token.
 #[derive(Debug)]
 pub struct Sealer {
-    key: FernetKey,
-    taken: Taken,
-    next: u32,
+    writer: Writer,
 }
 
 /// Which stream data are of.
@@ -43,12 +41,9 @@ impl Sealer {
         now: u64,
         out: &mut Sealed,
     ) -> Result<Self, Refusal> {
-        let mut sealer = Self {
-            key,
-            taken,
-            next: 0,
-        };
-        sealer.object(Kind::Head, head, now, out)?;
+        let writer = Writer::new(key, taken.number());
+        let mut sealer = Self { writer };
+        sealer.writer.object(Kind::Head, head, now, out)?;
         Ok(sealer)
     }
 
@@ -67,7 +62,7 @@ impl Sealer {
             Stream::Main => Kind::Data,
             Stream::Second => Kind::Error,
         };
-        self.token(kind, data, now, out)
+        self.writer.token(kind, data, now, out)
     }
 
     /// Appends so many bytes that mean nothing: to be heard of, or to hide a length.
@@ -75,7 +70,7 @@ impl Sealer {
     /// # Errors
     /// As [`data`](Self::data).
     pub fn padding(&mut self, length: usize, now: u64, out: &mut Sealed) -> Result<(), Refusal> {
-        self.token(Kind::Padding, &vec![0; length], now, out)
+        self.writer.token(Kind::Padding, &vec![0; length], now, out)
     }
 
     /// Ends the answer with its trailer.
@@ -83,38 +78,7 @@ impl Sealer {
     /// # Errors
     /// As [`data`](Self::data).
     pub fn finish(mut self, trailer: &Object, now: u64, out: &mut Sealed) -> Result<(), Refusal> {
-        self.object(Kind::Trailer, trailer, now, out)
-    }
-
-    fn object(
-        &mut self,
-        kind: Kind,
-        object: &Object,
-        now: u64,
-        out: &mut Sealed,
-    ) -> Result<(), Refusal> {
-        let text = json::write(object);
-        self.token(kind, &text, now, out)
-    }
-
-    fn token(
-        &mut self,
-        kind: Kind,
-        payload: &[u8],
-        now: u64,
-        out: &mut Sealed,
-    ) -> Result<(), Refusal> {
-        token::seal(
-            &self.key,
-            kind,
-            self.taken.number(),
-            self.next,
-            payload,
-            now,
-            out,
-        )?;
-        self.next = self.next.checked_add(1).ok_or(Refusal::NumbersExhausted)?;
-        Ok(())
+        self.writer.object(Kind::Trailer, trailer, now, out)
     }
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{
     json::{self, Object},
     numbers::{Held, Numbers, Taken},
-    token::{self, Kind, Token},
+    token::{self, Kind, Token, Writer},
 };
 use crate::{
     fernet::{FernetKey, Sealed},
@@ -142,9 +142,8 @@ impl Number {
 /// Seals a request, token by token.
 #[derive(Debug)]
 pub struct Sealer {
-    key: FernetKey,
+    writer: Writer,
     number: Number,
-    next: u32,
 }
 
 impl Sealer {
@@ -159,12 +158,9 @@ impl Sealer {
         now: u64,
         out: &mut Sealed,
     ) -> Result<Self, Refusal> {
-        let mut sealer = Self {
-            key,
-            number,
-            next: 0,
-        };
-        sealer.object(Kind::Head, head, now, out)?;
+        let writer = Writer::new(key, number.value());
+        let mut sealer = Self { writer, number };
+        sealer.writer.object(Kind::Head, head, now, out)?;
         Ok(sealer)
     }
 
@@ -173,7 +169,7 @@ impl Sealer {
     /// # Errors
     /// [`Refusal::TokenTooLarge`], [`Refusal::NumbersExhausted`], [`Refusal::RandomMissing`].
     pub fn data(&mut self, data: &[u8], now: u64, out: &mut Sealed) -> Result<(), Refusal> {
-        self.token(Kind::Data, data, now, out)
+        self.writer.token(Kind::Data, data, now, out)
     }
 
     /// Appends so many bytes that mean nothing.
@@ -181,7 +177,7 @@ impl Sealer {
     /// # Errors
     /// As [`data`](Self::data).
     pub fn padding(&mut self, length: usize, now: u64, out: &mut Sealed) -> Result<(), Refusal> {
-        self.token(Kind::Padding, &vec![0; length], now, out)
+        self.writer.token(Kind::Padding, &vec![0; length], now, out)
     }
 
     /// Ends the body with its trailer; gives the number, by which its answer is known.
@@ -194,30 +190,7 @@ impl Sealer {
         now: u64,
         out: &mut Sealed,
     ) -> Result<Number, Refusal> {
-        self.object(Kind::Trailer, trailer, now, out)?;
+        self.writer.object(Kind::Trailer, trailer, now, out)?;
         Ok(self.number)
-    }
-
-    fn object(
-        &mut self,
-        kind: Kind,
-        object: &Object,
-        now: u64,
-        out: &mut Sealed,
-    ) -> Result<(), Refusal> {
-        let text = json::write(object);
-        self.token(kind, &text, now, out)
-    }
-
-    fn token(
-        &mut self,
-        kind: Kind,
-        payload: &[u8],
-        now: u64,
-        out: &mut Sealed,
-    ) -> Result<(), Refusal> {
-        token::seal(&self.key, kind, self.number.0, self.next, payload, now, out)?;
-        self.next = self.next.checked_add(1).ok_or(Refusal::NumbersExhausted)?;
-        Ok(())
     }
 }

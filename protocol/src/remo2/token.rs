@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::json::{self, Object};
 use crate::{
     fernet::{FernetKey, Sealed},
     limits,
@@ -120,6 +121,48 @@ pub fn seal(
     key.seal(&head, payload, now, out)?;
     out.text.extend_from_slice(b"\r\n");
     Ok(())
+}
+
+/// Seals the tokens of one body, in their order.
+#[derive(Debug)]
+pub(super) struct Writer {
+    key: FernetKey,
+    request: u64,
+    next: u32,
+}
+
+impl Writer {
+    pub(super) fn new(key: FernetKey, request: u64) -> Self {
+        Self {
+            key,
+            request,
+            next: 0,
+        }
+    }
+
+    /// Appends a head or a trailer.
+    pub(super) fn object(
+        &mut self,
+        kind: Kind,
+        object: &Object,
+        now: u64,
+        out: &mut Sealed,
+    ) -> Result<(), Refusal> {
+        self.token(kind, &json::write(object), now, out)
+    }
+
+    /// Appends the next token.
+    pub(super) fn token(
+        &mut self,
+        kind: Kind,
+        payload: &[u8],
+        now: u64,
+        out: &mut Sealed,
+    ) -> Result<(), Refusal> {
+        seal(&self.key, kind, self.request, self.next, payload, now, out)?;
+        self.next = self.next.checked_add(1).ok_or(Refusal::NumbersExhausted)?;
+        Ok(())
+    }
 }
 
 const HEADER: usize = 1 + 8 + 4;
