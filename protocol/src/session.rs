@@ -321,10 +321,15 @@ fn refuse_own(opened: &Opened, own: &Mark) -> Result<(), Refusal> {
     }
 }
 
-/// The last request of a session of dialect 0.6.
+/// What a session of dialect 0.6 remembers of its requests.
 #[derive(Debug, Default)]
 struct Requests {
     last: Option<Last>,
+    /// The newest time stamp that a request carried.
+    newest: u64,
+    /// The newest time stamp when a number out of step was last accepted. Such a number may be lower than the
+    /// ones before it, which come round again then: nothing as old as they are is accepted from there on.
+    passed: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -332,8 +337,6 @@ struct Last {
     number: RequestNumber,
     /// When it came, by our clock.
     came: u64,
-    /// When it was sealed, by the client's.
-    sealed: u64,
 }
 
 impl Requests {
@@ -357,26 +360,33 @@ impl Requests {
         }
         check_age(opened.at, now)?;
         let number = RequestNumber::parse(frame.request).ok_or(Refusal::RequestOutOfStep)?;
-        if !self.in_step(number, opened.at, now) {
-            return Err(Refusal::RequestOutOfStep);
-        }
-        self.last = Some(Last {
-            number,
-            came: now,
-            sealed: opened.at,
-        });
+        self.step(number, opened.at, now)?;
         Ok((number, frame))
     }
 
-    /// Whether a number is the next one, or may leave some out after a silence. The latter asks for a
-    /// newer token too: a client whose clock is ahead makes tokens that outlive the silence, and the last
-    /// request could be played again.
-    fn in_step(&self, number: RequestNumber, sealed: u64, now: u64) -> bool {
-        let Some(last) = &self.last else {
-            return number == RequestNumber::FIRST;
+    /// Accepts a number that is the next one, or, after a silence, any with a newer time stamp than every
+    /// request so far: a client whose clock is ahead makes tokens that outlive the silence, and one of them
+    /// could be played again.
+    fn step(&mut self, number: RequestNumber, sealed: u64, now: u64) -> Result<(), Refusal> {
+        let (next, silent) = match &self.last {
+            None => (Some(RequestNumber::FIRST), false),
+            Some(last) => (
+                last.number.next(),
+                now.saturating_sub(last.came) > limits::STEP_SILENCE,
+            ),
         };
-        let silent = now.saturating_sub(last.came) > limits::STEP_SILENCE;
-        last.number.next() == Some(number) || (silent && sealed > last.sealed)
+        if next == Some(number) {
+            if self.passed.is_some_and(|passed| sealed <= passed) {
+                return Err(Refusal::RequestOutOfStep);
+            }
+        } else if silent && sealed > self.newest {
+            self.passed = Some(self.newest);
+        } else {
+            return Err(Refusal::RequestOutOfStep);
+        }
+        self.last = Some(Last { number, came: now });
+        self.newest = self.newest.max(sealed);
+        Ok(())
     }
 }
 

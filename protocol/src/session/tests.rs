@@ -214,6 +214,23 @@ fn silence_lets_no_request_of_a_fast_clock_be_played_again() {
 }
 
 #[test]
+fn a_number_that_goes_back_after_silence_brings_no_earlier_request_with_it() {
+    let mut session = session(Dialect::V0_6);
+    let ahead = NOW + 60;
+    for number in 1..=3 {
+        idt(&mut session, number, ahead, NOW).unwrap();
+    }
+    let later = NOW + 21;
+    idt(&mut session, 1, ahead + 21, later).unwrap();
+    // The second one of the beginning, which is still young by our clock.
+    assert_eq!(
+        idt(&mut session, 2, ahead, later).unwrap_err(),
+        Rejected::fatal(Refusal::RequestOutOfStep)
+    );
+    idt(&mut session, 2, ahead + 21, later).unwrap();
+}
+
+#[test]
 fn the_age_of_a_first_token_of_0_6_is_bounded_both_ways() {
     let verdict = |at| {
         idt(&mut session(Dialect::V0_6), 1, at, NOW)
