@@ -28,6 +28,8 @@ use crate::{
 pub struct Settings {
     /// The server's long-term key.
     pub key: Arc<PrivateKey>,
+    /// The key that it is rotating out: clients of remo/2 that trust this one only can still log in.
+    pub old_key: Option<Arc<PrivateKey>>,
     /// Who may log in.
     pub users: Arc<dyn UserService>,
     /// The lowest dialect that is spoken.
@@ -43,6 +45,7 @@ impl Settings {
     pub fn new(key: PrivateKey, users: Arc<dyn UserService>) -> Self {
         Self {
             key: Arc::new(key),
+            old_key: None,
             users,
             floor: Dialect::V0_3,
             limits: Arc::default(),

@@ -33,6 +33,10 @@ pub struct Cli {
     #[arg(short, long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
 
+    /// A former private key, still good for clients of remo/2 that trust it, until they trust the new one
+    #[arg(long, value_name = "FILE")]
+    pub old_key_file: Option<PathBuf>,
+
     /// Append the log to this file [default: standard error]
     #[arg(short, long, value_name = "FILE")]
     pub log: Option<PathBuf>,
@@ -63,7 +67,7 @@ pub struct Cli {
 }
 
 const AFTER: &str = "\
-Configuration file keys: port, host, timeout, log, user-service, key-file, debug, min-dialect, spool-limit, spool-folder
+Configuration file keys: port, host, timeout, log, user-service, key-file, old-key-file, debug, min-dialect, spool-limit, spool-folder
 
 A server needs a key and a user:
   build-key-pair --no-password remo_serv

@@ -30,6 +30,8 @@ pub struct Config {
     pub user_service: String,
     /// The file of the server's private key.
     pub key_file: PathBuf,
+    /// The file of the key that is being rotated out.
+    pub old_key_file: Option<PathBuf>,
     /// Whether more is logged.
     pub debug: bool,
     /// The lowest dialect.
@@ -82,6 +84,7 @@ struct File {
     log: Option<PathBuf>,
     user_service: Option<String>,
     key_file: Option<PathBuf>,
+    old_key_file: Option<PathBuf>,
     debug: Option<bool>,
     min_dialect: Option<String>,
     spool_limit: Option<u64>,
@@ -125,6 +128,7 @@ impl Config {
                 .clone()
                 .or(file.key_file)
                 .unwrap_or_else(|| "remo_serv_key.pem".into()),
+            old_key_file: cli.old_key_file.clone().or(file.old_key_file),
             debug: cli.debug || file.debug.unwrap_or(false),
             floor: cli.min_dialect.or(floor).unwrap_or(Dialect::V0_3),
             spool_limit: cli
@@ -146,7 +150,8 @@ impl Config {
     /// # Errors
     /// What is wrong with them, and which command makes them.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
-        let key = self.key()?;
+        let key = read_private(&self.key_file)?;
+        let old_key = self.old_key_file.as_deref().map(read_private).transpose()?;
         if !self.spool_folder.is_dir() {
             let folder = self.spool_folder.display();
             return Err(value(
@@ -155,6 +160,7 @@ impl Config {
             ));
         }
         let mut settings = Settings::new(key, users::open(&self.user_service)?);
+        settings.old_key = old_key.map(Arc::new);
         settings.floor = self.floor;
         settings.limits = Arc::new(Limits {
             session_time: self.session_time,
@@ -165,19 +171,12 @@ impl Config {
         Ok(settings)
     }
 
-    fn key(&self) -> Result<PrivateKey, ConfigError> {
-        let path = &self.key_file;
-        let pem = read_key(path).map_err(|error| ConfigError::KeyRead(path.clone(), error))?;
-        PrivateKey::from_pem(&pem, None).map_err(|error| match error {
-            KeyError::NeedsPassword => ConfigError::KeyEncrypted(path.clone()),
-            error => ConfigError::Key(path.clone(), error),
+    /// The files of private keys that others than their owner may read.
+    pub fn open_keys(&self) -> impl Iterator<Item = &PathBuf> {
+        let files = [&self.key_file].into_iter().chain(&self.old_key_file);
+        files.filter(|file| {
+            fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
         })
-    }
-
-    /// Whether others than its owner may read the server's key.
-    pub fn key_is_open(&self) -> bool {
-        fs::metadata(&self.key_file)
-            .is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
     }
 
     /// Python's `log` names a file that says how to log: nothing may be appended to that.
@@ -203,6 +202,14 @@ impl Config {
 fn read(path: &Path) -> Result<File, ConfigError> {
     let text = fs::read_to_string(path).map_err(|error| ConfigError::Read(path.into(), error))?;
     toml::from_str(&text).map_err(|error| ConfigError::Parse(path.into(), error))
+}
+
+fn read_private(path: &Path) -> Result<PrivateKey, ConfigError> {
+    let pem = read_key(path).map_err(|error| ConfigError::KeyRead(path.into(), error))?;
+    PrivateKey::from_pem(&pem, None).map_err(|error| match error {
+        KeyError::NeedsPassword => ConfigError::KeyEncrypted(path.into()),
+        error => ConfigError::Key(path.into(), error),
+    })
 }
 
 fn read_key(path: &Path) -> io::Result<zeroize::Zeroizing<Vec<u8>>> {

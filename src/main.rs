@@ -34,8 +34,8 @@ fn run(cli: &Cli) -> Result<(), Error> {
         )?);
     }
     log_to(&config)?;
-    if config.key_is_open() {
-        tracing::warn!(key_file = %config.key_file.display(), "others may read the server's key (chmod 600)");
+    for key_file in config.open_keys() {
+        tracing::warn!(key_file = %key_file.display(), "others may read the server's key (chmod 600)");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

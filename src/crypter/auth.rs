@@ -123,8 +123,9 @@ impl Crypter {
     async fn log_in(&self, body: &[u8], ids: &[SessionId]) -> Result<(String, SessionId), Failure> {
         let request = LoginRequest::parse(body).map_err(Failure::Refused)?;
         let (user, key) = (request.user.clone(), request.key);
+        let server = self.settings.key.clone();
         let checked = self
-            .checked(&key, move |users, server| prove(request, users, server))
+            .checked(&key, move |users| prove(request, users, &server))
             .await
             .inspect_err(|failure| failure.log(&user));
         let (
@@ -153,7 +154,7 @@ impl Crypter {
     pub(super) async fn checked<T: Send + 'static>(
         &self,
         key: &TransientPublic,
-        prove: impl FnOnce(&dyn UserService, &PrivateKey) -> Result<T, Failure> + Send + 'static,
+        prove: impl FnOnce(&dyn UserService) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         if self.used().contains(key) {
             return Err(Failure::Refused(Refusal::TransientKeyReused));
@@ -170,10 +171,10 @@ impl Crypter {
             .acquire_owned()
             .await
             .map_err(|_| Failure::Broken)?;
-        let (users, server) = (self.settings.users.clone(), self.settings.key.clone());
+        let users = self.settings.users.clone();
         let work = tokio::task::spawn_blocking(move || {
             let _checking = checking;
-            prove(&*users, &server)
+            prove(&*users)
         });
         work.await.map_err(|_| Failure::Broken)?
     }

@@ -22,6 +22,34 @@ fn info_gives_the_servers_key_and_the_dialects_to_everybody() {
 }
 
 #[test]
+fn a_key_that_is_rotated_out_still_lets_its_clients_in() {
+    let mut server = Server::start_with(|wanted| wanted.old_key = true);
+    let answer = Connection::open(server.address).request("/info", "", br#"{"v":2}"#);
+    let info: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let old = remo_protocol::keys::PrivateKey::from_raw(&[4; 57]);
+    let keys = [&server.key, &old]
+        .map(|key| base64_simd::URL_SAFE.encode_to_string(key.public().to_raw()));
+    assert_eq!(info["keys"], json!(keys), "the present one first");
+
+    assert_eq!(
+        Peer2::alice(&server).call("who", json!({}), b"").status(),
+        200
+    );
+    let present = std::mem::replace(&mut server.key, old);
+    assert_eq!(
+        Peer2::alice(&server).call("who", json!({}), b"").status(),
+        200
+    );
+    server.key = present;
+    let mut older = Peer::bob(&server, remo_protocol::dialect::Dialect::V0_6);
+    assert_eq!(
+        older.cmd("true", b"").0,
+        200,
+        "the older dialects name no key"
+    );
+}
+
+#[test]
 fn with_one_session_too_many_the_most_silent_of_the_same_user_goes() {
     let server = Server::start_with(|wanted| wanted.limits.sessions_a_user = 2);
     let mut bob = Peer2::bob(&server);

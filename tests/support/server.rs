@@ -38,6 +38,8 @@ pub struct Server {
 /// What a test wants to be different.
 pub struct Wanted {
     pub floor: Dialect,
+    /// Whether it has a key besides that is being rotated out, all of whose bytes are 4.
+    pub old_key: bool,
     pub limits: Limits,
     pub connections: ConnectionLimits,
 }
@@ -46,6 +48,7 @@ impl Default for Wanted {
     fn default() -> Self {
         Self {
             floor: Dialect::V0_3,
+            old_key: false,
             limits: Limits::default(),
             connections: ConnectionLimits::default(),
         }
@@ -71,6 +74,7 @@ impl Server {
         let ahead = Arc::new(AtomicI64::new(0));
         let mut settings = Settings::new(raw(3), Arc::new(users));
         settings.floor = wanted.floor;
+        settings.old_key = wanted.old_key.then(|| Arc::new(raw(4)));
         settings.limits = Arc::new(wanted.limits);
         settings.clock = clock(ahead.clone());
         let application = Application::new(settings);

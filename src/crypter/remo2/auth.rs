@@ -1,5 +1,7 @@
 //! The log-in of remo/2, and the hint by which a client finds the server's key.
 
+use std::sync::Arc;
+
 use base64_simd::URL_SAFE;
 use bytes::Bytes;
 use remo_protocol::{
@@ -27,16 +29,12 @@ impl Crypter {
         body: &[u8],
     ) -> Result<(Bytes, SessionId), Failure> {
         let request = LoginRequest::parse(body).map_err(Failure::Refused)?;
-        if !request.is_for(&self.settings.key.public()) {
-            return Err(Failure::Refused(Refusal::ServerUnknown));
-        }
+        let server = self.asked_for(&request)?;
         let (user, key) = (request.user.clone(), request.key);
         let session = self.remo2.name().map_err(Failure::Refused)?;
         let name = session.clone();
         let proved = self
-            .checked(&key, move |users, server| {
-                prove(request, session, users, server)
-            })
+            .checked(&key, move |users| prove(request, session, users, &server))
             .await;
         let (answer, keys) = proved.inspect_err(|failure| failure.log(&user))?;
         self.use_up(key)?;
@@ -51,9 +49,27 @@ impl Crypter {
     pub(crate) fn info_remo2(&self, body: &[u8]) -> Option<String> {
         let asked = json::parse(body).ok()?;
         (asked.get("v")?.as_u64()? == 2).then(|| {
-            let key = URL_SAFE.encode_to_string(self.settings.key.public().to_raw());
-            json!({"v": 2, "keys": [key], "dialects": self.dialects()}).to_string()
+            let keys = self
+                .keys()
+                .map(|key| URL_SAFE.encode_to_string(key.public().to_raw()));
+            let keys: Vec<_> = keys.collect();
+            json!({"v": 2, "keys": keys, "dialects": self.dialects()}).to_string()
         })
+    }
+
+    /// The server's keys, the present one first.
+    fn keys(&self) -> impl Iterator<Item = &Arc<PrivateKey>> {
+        [&self.settings.key]
+            .into_iter()
+            .chain(&self.settings.old_key)
+    }
+
+    /// The one of the server's keys that a log-in is meant for.
+    fn asked_for(&self, request: &LoginRequest) -> Result<Arc<PrivateKey>, Failure> {
+        let found = self.keys().find(|key| request.is_for(&key.public()));
+        found
+            .cloned()
+            .ok_or(Failure::Refused(Refusal::ServerUnknown))
     }
 
     /// The dialects that this server speaks, oldest first.
