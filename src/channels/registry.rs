@@ -19,10 +19,7 @@ pub(crate) struct ActId(u128);
 
 impl ActId {
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let sound = text.len() == 32
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'));
+        let sound = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         sound
             .then(|| u128::from_str_radix(text, 16).ok())
             .flatten()
@@ -102,6 +99,8 @@ impl Registry {
         let opened = Channel::start(verb, start, input, session.clone(), &self.living);
         let outcome = match &opened {
             Ok(channel) => Outcome::Channel(channel.clone()),
+            // What is no act uses no id.
+            Err(refused) if refused.name == "bad_request" => return opened,
             Err(refused) => Outcome::Refused(refused.clone()),
         };
         acts.remember(id, Act { verb, outcome });

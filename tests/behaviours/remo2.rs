@@ -160,6 +160,12 @@ fn the_same_act_is_carried_out_once_also_in_another_session() {
     peer.call("who", json!({"done": [id]}), b"");
     assert_eq!(peer.call("cmd", act, b"").error(), "gone");
     assert_eq!(peer.call("idt", json!({"id": id}), b"").error(), "gone");
+    let id = id.to_uppercase();
+    assert_eq!(
+        peer.call("idt", json!({"id": id}), b"").error(),
+        "gone",
+        "it is a number, however its digits are written"
+    );
 }
 
 #[test]

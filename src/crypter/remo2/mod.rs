@@ -255,8 +255,7 @@ async fn gather(
 async fn line(lines: &mut BodyLines) -> Result<Option<bytes::Bytes>, StatusCode> {
     lines.next().await.map_err(|fault| match fault {
         InputFault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        InputFault::Stalled => StatusCode::REQUEST_TIMEOUT,
-        InputFault::False(_) | InputFault::Lost => StatusCode::BAD_REQUEST,
+        InputFault::False(_) | InputFault::Lost | InputFault::Stalled => StatusCode::BAD_REQUEST,
     })
 }
 
