@@ -12,7 +12,7 @@ use std::{
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use remo_protocol::{dialect::Dialect, keys::PrivateKey};
+use remo_protocol::{dialect::AnyDialect, keys::PrivateKey};
 
 use crate::{
     clock::Clock,
@@ -33,7 +33,7 @@ pub struct Settings {
     /// Who may log in.
     pub users: Arc<dyn UserService>,
     /// The lowest dialect that is spoken.
-    pub floor: Dialect,
+    pub floor: AnyDialect,
     /// The ceilings.
     pub limits: Arc<Limits>,
     /// The time of day.
@@ -47,7 +47,7 @@ impl Settings {
             key: Arc::new(key),
             old_key: None,
             users,
-            floor: Dialect::V0_3,
+            floor: AnyDialect::V0_3,
             limits: Arc::default(),
             clock: Clock::system(),
         }

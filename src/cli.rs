@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use remo_protocol::dialect::Dialect;
+use remo_protocol::dialect::AnyDialect;
 
 /// Runs commands, interactive processes and file transfers for users who reach this machine by HTTP.
 ///
@@ -49,9 +49,9 @@ pub struct Cli {
     #[arg(short, long)]
     pub debug: bool,
 
-    /// Speak no dialect below this one: 0.3 or 0.6 [default: 0.3]
+    /// Speak no dialect below this one: 0.3, 0.6 or 2 [default: 0.3]
     #[arg(long, value_name = "DIALECT")]
-    pub min_dialect: Option<Dialect>,
+    pub min_dialect: Option<AnyDialect>,
 
     /// Keep at most this many bytes of input that a process does not take [default: 1073741824]
     #[arg(long, value_name = "BYTES")]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use remo_protocol::{
-    dialect::Dialect,
+    dialect::AnyDialect,
     keys::{KeyError, PrivateKey},
 };
 use serde::Deserialize;
@@ -35,7 +35,7 @@ pub struct Config {
     /// Whether more is logged.
     pub debug: bool,
     /// The lowest dialect.
-    pub floor: Dialect,
+    pub floor: AnyDialect,
     /// Bytes of input that wait for a process.
     pub spool_limit: u64,
     /// Where they wait.
@@ -130,7 +130,7 @@ impl Config {
                 .unwrap_or_else(|| "remo_serv_key.pem".into()),
             old_key_file: cli.old_key_file.clone().or(file.old_key_file),
             debug: cli.debug || file.debug.unwrap_or(false),
-            floor: cli.min_dialect.or(floor).unwrap_or(Dialect::V0_3),
+            floor: cli.min_dialect.or(floor).unwrap_or(AnyDialect::V0_3),
             spool_limit: cli
                 .spool_limit
                 .or(file.spool_limit)
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(config.session_time, Duration::from_secs(600));
         assert_eq!(config.user_service, "SqliteUserService:users_db.sqlite");
         assert_eq!(config.key_file, Path::new("remo_serv_key.pem"));
-        assert_eq!(config.floor, Dialect::V0_3);
+        assert_eq!(config.floor, AnyDialect::V0_3);
     }
 
     #[test]
@@ -263,8 +263,16 @@ mod tests {
         .unwrap();
         assert_eq!(config.address, Address::Tcp("a".into(), 2));
         assert_eq!(config.session_time, Duration::from_secs(7));
-        assert_eq!(config.floor, Dialect::V0_6);
+        assert_eq!(config.floor, AnyDialect::V0_6);
         assert!(config.debug);
+    }
+
+    #[test]
+    fn the_floor_may_be_any_dialect() {
+        for floor in AnyDialect::ALL {
+            let config = load(&format!("min-dialect = '{floor}'"), Cli::default()).unwrap();
+            assert_eq!(config.floor, floor);
+        }
     }
 
     #[test]
@@ -284,6 +292,7 @@ mod tests {
             "port = 70000",
             "timeout = 0",
             "min-dialect = '0.5'",
+            "min-dialect = 2",
             "port = 'x'",
         ] {
             assert!(load(text, Cli::default()).is_err(), "{text}");

@@ -12,7 +12,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use remo_protocol::{
     agreement::TransientPublic,
-    dialect::Dialect,
+    dialect::{AnyDialect, Dialect},
     keys::{PrivateKey, UserKey},
     limits::TRANSIENT_KEYS,
     login::{LoginAnswer, LoginRequest},
@@ -122,10 +122,10 @@ impl Crypter {
 
     async fn log_in(&self, body: &[u8], ids: &[SessionId]) -> Result<(String, SessionId), Failure> {
         let request = LoginRequest::parse(body).map_err(Failure::Refused)?;
-        let (user, key) = (request.user.clone(), request.key);
+        let (user, key, floor) = (request.user.clone(), request.key, self.settings.floor);
         let server = self.settings.key.clone();
         let checked = self
-            .checked(&key, move |users| prove(request, users, &server))
+            .checked(&key, move |users| prove(request, users, &server, floor))
             .await
             .inspect_err(|failure| failure.log(&user));
         let (
@@ -137,7 +137,6 @@ impl Crypter {
             floor,
         ) = checked?;
         self.use_up(key)?;
-        let floor = floor.max(self.settings.floor);
         let login = self
             .sessions
             .log_in(user, session_key, floor, ids)
@@ -244,7 +243,7 @@ impl Failure {
 pub(super) fn user_key(
     name: &UserName,
     users: &dyn UserService,
-) -> Result<Option<(UserKey, Option<Dialect>)>, Failure> {
+) -> Result<Option<(UserKey, Option<AnyDialect>)>, Failure> {
     let Some(user) = users.find(name).map_err(Failure::Users)? else {
         return Ok(None);
     };
@@ -258,18 +257,22 @@ pub(super) fn user_key(
 }
 
 /// Everything that costs: the user is looked up, the signature proved, the answer made. An unknown user
-/// goes the same way with another key.
+/// goes the same way with another key. Gives the lowest dialect, too, that the session may speak: `floor`
+/// or the user's.
 fn prove(
     request: LoginRequest,
     users: &dyn UserService,
     server: &PrivateKey,
+    floor: AnyDialect,
 ) -> Result<(LoginAnswer, Dialect), Failure> {
-    let Some((key, floor)) = user_key(&request.user, users)? else {
+    let Some((key, own)) = user_key(&request.user, users)? else {
         return Err(decoy(request, server));
     };
     let proved = request.prove(&key).map_err(Failure::Refused)?;
+    let floor = own.map_or(floor, |own| own.max(floor));
+    let lowest = floor.older().ok_or(Failure::Refused(Refusal::BelowFloor))?;
     let answer = proved.answer(server).map_err(Failure::Refused)?;
-    Ok((answer, floor.unwrap_or(Dialect::V0_3)))
+    Ok((answer, lowest))
 }
 
 fn decoy(request: LoginRequest, server: &PrivateKey) -> Failure {

@@ -13,7 +13,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use remo_protocol::{
-    dialect::Dialect,
+    dialect::{AnyDialect, Dialect},
     refusal::Refusal,
     session::{Begun, Head, Rejected},
 };
@@ -230,7 +230,7 @@ impl Crypter {
         self.sessions.raise_floor(&login.user, Dialect::V0_6);
         let (users, user) = (self.settings.users.clone(), login.user.clone());
         let raised =
-            tokio::task::spawn_blocking(move || users.raise_floor(&user, Dialect::V0_6)).await;
+            tokio::task::spawn_blocking(move || users.raise_floor(&user, AnyDialect::V0_6)).await;
         if let Ok(Err(error)) = raised {
             tracing::error!(user = login.user.as_str(), %error, "cannot raise the user's dialect floor");
         }

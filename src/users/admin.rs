@@ -1,7 +1,7 @@
 //! What an administrator does with a user database: add, replace, remove, list, set floors.
 //! A running server sees each change at its next lookup.
 
-use remo_protocol::dialect::Dialect;
+use remo_protocol::dialect::AnyDialect;
 use remo_protocol::keys::{KeyError, UserKey};
 use remo_protocol::name::UserName;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -55,7 +55,7 @@ impl SqliteUserService {
         name: &UserName,
         key: &UserKey,
         form: StoredForm,
-        floor: Option<Dialect>,
+        floor: Option<AnyDialect>,
     ) -> Result<(), UsersError> {
         let stored = form.of(key)?;
         self.change(|change| {
@@ -83,7 +83,7 @@ impl SqliteUserService {
         name: &str,
         key: &UserKey,
         form: StoredForm,
-        floor: Option<Dialect>,
+        floor: Option<AnyDialect>,
     ) -> Result<(), UsersError> {
         let stored = form.of(key)?;
         self.change(|change| {
@@ -117,7 +117,7 @@ impl SqliteUserService {
     ///
     /// # Errors
     /// [`UsersError::Unknown`], or what SQLite says.
-    pub fn set_floor(&self, name: &str, floor: Option<Dialect>) -> Result<(), UsersError> {
+    pub fn set_floor(&self, name: &str, floor: Option<AnyDialect>) -> Result<(), UsersError> {
         self.change(|change| {
             if !exists(change, name)? {
                 return Ok(found(0, name));

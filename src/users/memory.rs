@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use remo_protocol::dialect::Dialect;
+use remo_protocol::dialect::AnyDialect;
 use remo_protocol::keys::UserKey;
 use remo_protocol::name::UserName;
 
@@ -22,7 +22,7 @@ impl MemoryUserService {
     }
 
     /// Adds a user, or replaces it.
-    pub fn insert(&self, name: UserName, key: UserKey, floor: Option<Dialect>) {
+    pub fn insert(&self, name: UserName, key: UserKey, floor: Option<AnyDialect>) {
         let user = User {
             key: Ok(key),
             floor,
@@ -45,7 +45,7 @@ impl UserService for MemoryUserService {
         Ok(self.users().get(name).cloned())
     }
 
-    fn raise_floor(&self, name: &UserName, floor: Dialect) -> Result<(), UsersError> {
+    fn raise_floor(&self, name: &UserName, floor: AnyDialect) -> Result<(), UsersError> {
         if let Some(user) = self.users().get_mut(name) {
             user.floor = user.floor.max(Some(floor));
         }

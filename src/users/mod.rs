@@ -12,7 +12,7 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-use remo_protocol::dialect::Dialect;
+use remo_protocol::dialect::AnyDialect;
 use remo_protocol::keys::{KeyError, UserKey};
 use remo_protocol::name::UserName;
 
@@ -27,7 +27,7 @@ pub struct User {
     /// The key to check signatures by. A key that cannot be read is the log-in's to refuse and to log.
     pub key: Result<UserKey, KeyError>,
     /// The oldest dialect that the user may speak, where that is not left to the server.
-    pub floor: Option<Dialect>,
+    pub floor: Option<AnyDialect>,
 }
 
 /// Where users are looked up. Calls may block for as long as a database is locked, 5 seconds at most.
@@ -43,7 +43,7 @@ pub trait UserService: Send + Sync {
     ///
     /// # Errors
     /// Where the floor would not hold even until the server ends.
-    fn raise_floor(&self, name: &UserName, floor: Dialect) -> Result<(), UsersError>;
+    fn raise_floor(&self, name: &UserName, floor: AnyDialect) -> Result<(), UsersError>;
 }
 
 /// Opens the service that `SERVICE:ARGUMENT` names, as in `SqliteUserService:users_db.sqlite`.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use remo_protocol::dialect::Dialect;
+use remo_protocol::dialect::AnyDialect;
 use remo_protocol::keys::{KeyError, UserKey};
 use remo_protocol::name::UserName;
 use rusqlite::types::ValueRef;
@@ -27,7 +27,7 @@ pub struct SqliteUserService {
     pub(super) path: PathBuf,
     open: Mutex<Open>,
     /// Floors that the file does not take.
-    kept: Mutex<HashMap<UserName, Dialect>>,
+    kept: Mutex<HashMap<UserName, AnyDialect>>,
 }
 
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl SqliteUserService {
         &self,
         connection: &Connection,
         name: &str,
-    ) -> Result<Option<Dialect>, UsersError> {
+    ) -> Result<Option<AnyDialect>, UsersError> {
         if !self.has_floors(connection)? {
             return Ok(None);
         }
@@ -128,7 +128,7 @@ impl SqliteUserService {
             .map_err(|error| self.wrong(error))
     }
 
-    fn write_floor(&self, name: &UserName, floor: Dialect) -> Result<(), UsersError> {
+    fn write_floor(&self, name: &UserName, floor: AnyDialect) -> Result<(), UsersError> {
         if self.with(|connection| self.floor(connection, name.as_str()))? >= Some(floor) {
             return Ok(());
         }
@@ -144,12 +144,12 @@ impl SqliteUserService {
         change.commit().map_err(|error| self.wrong(error))
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<UserName, Dialect>> {
+    fn kept(&self) -> MutexGuard<'_, HashMap<UserName, AnyDialect>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a floor that the file does not take, until the process ends. Says so once a user.
-    fn keep(&self, name: &UserName, floor: Dialect, error: &UsersError) {
+    fn keep(&self, name: &UserName, floor: AnyDialect, error: &UsersError) {
         let before = self.kept().insert(name.clone(), floor);
         if before.is_none() {
             tracing::warn!(user = %name, %floor, %error, "floor is kept in memory only");
@@ -169,7 +169,7 @@ impl UserService for SqliteUserService {
         })
     }
 
-    fn raise_floor(&self, name: &UserName, floor: Dialect) -> Result<(), UsersError> {
+    fn raise_floor(&self, name: &UserName, floor: AnyDialect) -> Result<(), UsersError> {
         let kept = self.kept().get(name).copied();
         if let Err(error) = self.write_floor(name, floor) {
             self.keep(name, floor.max(kept.unwrap_or(floor)), &error);
@@ -216,7 +216,7 @@ impl Open {
 pub(super) fn put_floor(
     connection: &Connection,
     name: &str,
-    floor: Dialect,
+    floor: AnyDialect,
 ) -> Result<(), rusqlite::Error> {
     connection.execute(FLOORS_SCHEMA, ())?;
     connection.execute(
@@ -234,7 +234,7 @@ pub(super) fn read_key(stored: ValueRef<'_>) -> Result<UserKey, KeyError> {
     }
 }
 
-fn parse_floor(name: &str, floor: String) -> Result<Dialect, UsersError> {
+fn parse_floor(name: &str, floor: String) -> Result<AnyDialect, UsersError> {
     floor.parse().map_err(|_| UsersError::UnknownFloor {
         name: name.to_owned(),
         floor,

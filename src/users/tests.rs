@@ -130,15 +130,15 @@ fn a_running_server_sees_each_change_at_once() {
         .replace("zoë", &second, StoredForm::V0_3, None)
         .unwrap();
     assert_eq!(found(&server, "zoë").key.unwrap(), second);
-    admin.set_floor("zoë", Some(Dialect::V0_6)).unwrap();
-    assert_eq!(found(&server, "zoë").floor, Some(Dialect::V0_6));
+    admin.set_floor("zoë", Some(AnyDialect::V0_6)).unwrap();
+    assert_eq!(found(&server, "zoë").floor, Some(AnyDialect::V0_6));
     admin.set_floor("zoë", None).unwrap();
     assert_eq!(found(&server, "zoë").floor, None);
     let third = name("third");
     admin
-        .add(&third, &first, StoredForm::V0_6, Some(Dialect::V0_6))
+        .add(&third, &first, StoredForm::V0_6, Some(AnyDialect::V0_6))
         .unwrap();
-    assert_eq!(found(&server, "third").floor, Some(Dialect::V0_6));
+    assert_eq!(found(&server, "third").floor, Some(AnyDialect::V0_6));
     admin.remove("zoë").unwrap();
     assert!(server.find(&name("zoë")).unwrap().is_none());
 }
@@ -179,9 +179,9 @@ fn taken_and_unknown_names_are_said_so() {
         "bob",
         &new_key(),
         StoredForm::V0_6,
-        Some(Dialect::V0_6)
+        Some(AnyDialect::V0_6)
     )));
-    assert!(unknown(users.set_floor("bob", Some(Dialect::V0_6))));
+    assert!(unknown(users.set_floor("bob", Some(AnyDialect::V0_6))));
     assert!(unknown(users.set_floor("bob", None)));
 }
 
@@ -193,9 +193,11 @@ fn a_floor_rises_for_good_and_never_falls_by_itself() {
         .add(&name("zoë"), &new_key(), StoredForm::V0_6, None)
         .unwrap();
     for (raise, expected) in [
-        (Dialect::V0_3, Dialect::V0_3),
-        (Dialect::V0_6, Dialect::V0_6),
-        (Dialect::V0_3, Dialect::V0_6),
+        (AnyDialect::V0_3, AnyDialect::V0_3),
+        (AnyDialect::V0_6, AnyDialect::V0_6),
+        (AnyDialect::V0_3, AnyDialect::V0_6),
+        (AnyDialect::V2, AnyDialect::V2),
+        (AnyDialect::V0_6, AnyDialect::V2),
     ] {
         users.raise_floor(&name("zoë"), raise).unwrap();
         assert_eq!(found(&users, "zoë").floor, Some(expected));
@@ -208,16 +210,16 @@ fn a_floor_rises_for_good_and_never_falls_by_itself() {
 fn a_floor_is_the_users_and_goes_with_it() {
     let (_folder, path) = place();
     let users = SqliteUserService::open_or_create(&path).unwrap();
-    users.raise_floor(&name("zoë"), Dialect::V0_6).unwrap();
+    users.raise_floor(&name("zoë"), AnyDialect::V0_6).unwrap();
     users
         .add(&name("zoë"), &new_key(), StoredForm::V0_6, None)
         .unwrap();
     assert_eq!(found(&users, "zoë").floor, None);
-    users.raise_floor(&name("zoë"), Dialect::V0_6).unwrap();
+    users.raise_floor(&name("zoë"), AnyDialect::V0_6).unwrap();
     users
         .replace("zoë", &new_key(), StoredForm::V0_6, None)
         .unwrap();
-    assert_eq!(found(&users, "zoë").floor, Some(Dialect::V0_6));
+    assert_eq!(found(&users, "zoë").floor, Some(AnyDialect::V0_6));
     // A program that knows nothing of floors removes the user; another takes the name.
     let python = Connection::open(&path).unwrap();
     python.execute("DELETE FROM users", ()).unwrap();
@@ -241,9 +243,9 @@ fn a_floor_that_the_file_does_not_take_holds_in_memory() {
         .unwrap();
     let users = SqliteUserService::open(&path).unwrap();
     assert_eq!(found(&users, "zoë").floor, None);
-    users.raise_floor(&name("zoë"), Dialect::V0_6).unwrap();
-    users.raise_floor(&name("zoë"), Dialect::V0_3).unwrap();
-    assert_eq!(found(&users, "zoë").floor, Some(Dialect::V0_6));
+    users.raise_floor(&name("zoë"), AnyDialect::V0_6).unwrap();
+    users.raise_floor(&name("zoë"), AnyDialect::V0_3).unwrap();
+    assert_eq!(found(&users, "zoë").floor, Some(AnyDialect::V0_6));
 }
 
 #[test]
@@ -258,7 +260,7 @@ fn lookups_go_on_while_a_floor_waits_for_another_writer() {
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .unwrap();
     std::thread::scope(|scope| {
-        let raising = scope.spawn(|| users.raise_floor(&name("zoë"), Dialect::V0_6));
+        let raising = scope.spawn(|| users.raise_floor(&name("zoë"), AnyDialect::V0_6));
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(200) {
             assert_eq!(found(&users, "zoë").floor, None);
@@ -270,7 +272,7 @@ fn lookups_go_on_while_a_floor_waits_for_another_writer() {
         raising.join().unwrap().unwrap();
     });
     let again = SqliteUserService::open(&path).unwrap();
-    assert_eq!(found(&again, "zoë").floor, Some(Dialect::V0_6));
+    assert_eq!(found(&again, "zoë").floor, Some(AnyDialect::V0_6));
 }
 
 #[test]
@@ -285,8 +287,8 @@ fn a_read_only_database_in_a_read_only_folder_still_logs_users_in() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o500)).unwrap();
     let users = SqliteUserService::open(&path).unwrap();
     assert!(found(&users, "zoë").key.is_ok());
-    users.raise_floor(&name("zoë"), Dialect::V0_6).unwrap();
-    assert_eq!(found(&users, "zoë").floor, Some(Dialect::V0_6));
+    users.raise_floor(&name("zoë"), AnyDialect::V0_6).unwrap();
+    assert_eq!(found(&users, "zoë").floor, Some(AnyDialect::V0_6));
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
 }
 
@@ -297,7 +299,7 @@ fn a_floor_of_a_later_version_is_refused_and_not_guessed() {
     users
         .add(&name("zoë"), &new_key(), StoredForm::V0_6, None)
         .unwrap();
-    users.set_floor("zoë", Some(Dialect::V0_6)).unwrap();
+    users.set_floor("zoë", Some(AnyDialect::V0_6)).unwrap();
     let later = Connection::open(&path).unwrap();
     later
         .execute("UPDATE remo_floors SET floor = '9'", ())
@@ -389,13 +391,13 @@ fn the_option_names_the_service_and_its_file() {
 fn users_in_memory_behave_alike() {
     let users = MemoryUserService::new();
     let key = new_key();
-    users.raise_floor(&name("zoë"), Dialect::V0_6).unwrap();
+    users.raise_floor(&name("zoë"), AnyDialect::V0_6).unwrap();
     assert!(users.find(&name("zoë")).unwrap().is_none());
     users.insert(name("zoë"), key.clone(), None);
     assert_eq!(found(&users, "zoë").key.unwrap(), key);
-    users.raise_floor(&name("zoë"), Dialect::V0_6).unwrap();
-    users.raise_floor(&name("zoë"), Dialect::V0_3).unwrap();
-    assert_eq!(found(&users, "zoë").floor, Some(Dialect::V0_6));
+    users.raise_floor(&name("zoë"), AnyDialect::V0_6).unwrap();
+    users.raise_floor(&name("zoë"), AnyDialect::V0_3).unwrap();
+    assert_eq!(found(&users, "zoë").floor, Some(AnyDialect::V0_6));
     users.remove(&name("zoë"));
     assert!(users.find(&name("zoë")).unwrap().is_none());
 }

@@ -1,7 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
-use remo_protocol::{agreement::TransientKey, dialect::Dialect, keys::PrivateKey, name::UserName};
+use remo_protocol::{
+    agreement::TransientKey,
+    dialect::{AnyDialect, Dialect},
+    keys::PrivateKey,
+    name::UserName,
+};
 use remo_serv::{Application, Settings, limits::Limits, users::MemoryUserService};
 use tokio::time::Instant;
 use tower::ServiceExt;
@@ -142,11 +147,10 @@ async fn refusal(
 async fn every_refusal_looks_the_same_and_takes_the_same_time() {
     let key = |byte| PrivateKey::from_raw(&[byte; 57]);
     let users = MemoryUserService::default();
-    users.insert(
-        UserName::parse("alice").unwrap(),
-        key(1).public().into(),
-        None,
-    );
+    for (name, byte, floor) in [("alice", 1, None), ("carol", 4, Some(AnyDialect::V2))] {
+        let name = UserName::parse(name).unwrap();
+        users.insert(name, key(byte).public().into(), floor);
+    }
     let mut settings = Settings::new(key(3), Arc::new(users));
     // Longer than any check takes: no real time may enter.
     let time = Duration::from_secs(30);
@@ -184,6 +188,7 @@ async fn every_refusal_looks_the_same_and_takes_the_same_time() {
         ("an endless name", with_key(&"a".repeat(65), &key(1), &good)),
         ("a key of zeros", with_key("alice", &key(1), &[0; 56])),
         ("a used key", used),
+        ("a floor of remo/2", auth("carol", &key(4)).1),
     ];
     let mut seen = Vec::new();
     for (name, body) in cases {

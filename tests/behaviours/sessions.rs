@@ -1,8 +1,11 @@
 use std::time::Duration;
 
-use remo_protocol::{body::RequestNumber, dialect::Dialect};
+use remo_protocol::{
+    body::RequestNumber,
+    dialect::{AnyDialect, Dialect},
+};
 
-use crate::support::{Connection, Peer, Server, eventually};
+use crate::support::{Connection, Peer, Peer2, Server, eventually, peer::auth};
 
 #[test]
 fn info_is_open_and_sealed_within_a_session() {
@@ -61,7 +64,7 @@ fn a_user_who_proved_0_6_is_not_taken_for_0_3_again() {
 
 #[test]
 fn a_floor_of_the_server_holds_for_everybody() {
-    let server = Server::start_with(|wanted| wanted.floor = Dialect::V0_6);
+    let server = Server::start_with(|wanted| wanted.floor = AnyDialect::V0_6);
     let mut old = Peer::alice(&server, Dialect::V0_3);
     let path = server.path("touched");
     let request = old.make("cmd", Some(format!("touch {path}").as_bytes()), b"");
@@ -75,6 +78,23 @@ fn a_floor_of_the_server_holds_for_everybody() {
         assert!(!std::path::Path::new(&path).exists());
     }
     assert_eq!(Peer::alice(&server, Dialect::V0_6).cmd("true", b"").0, 200);
+}
+
+#[test]
+fn a_floor_of_remo_2_leaves_the_older_dialects_no_log_in() {
+    let server = Server::start_with(|wanted| wanted.floor = AnyDialect::V2);
+    let (_, body) = auth("alice", &server.alice);
+    let mut connection = Connection::open(server.address);
+    let refused = connection.request("/auth", "", &body);
+    assert_eq!((refused.status, &refused.body[..]), (403, &b""[..]));
+    assert_eq!(server.application.sessions(), 0);
+    let info = connection.request("/info", "", br#"{"v":2}"#);
+    let info: serde_json::Value = serde_json::from_slice(&info.body).unwrap();
+    assert_eq!(info["dialects"], serde_json::json!(["2"]));
+    let mut new = Peer2::alice(&server);
+    let who = new.call("who", serde_json::json!({}), b"");
+    assert_eq!(who.trailer["dialects"], serde_json::json!(["2"]));
+    assert_eq!(new.line("true", b"").trailer["exit"], 0);
 }
 
 #[test]

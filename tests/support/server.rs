@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use remo_protocol::{dialect::Dialect, keys::PrivateKey, name::UserName};
+use remo_protocol::{dialect::AnyDialect, keys::PrivateKey, name::UserName};
 use remo_serv::{
     Application, Settings,
     clock::Clock,
@@ -37,7 +37,7 @@ pub struct Server {
 
 /// What a test wants to be different.
 pub struct Wanted {
-    pub floor: Dialect,
+    pub floor: AnyDialect,
     /// Whether it has a key besides that is being rotated out, all of whose bytes are 4.
     pub old_key: bool,
     pub limits: Limits,
@@ -47,7 +47,7 @@ pub struct Wanted {
 impl Default for Wanted {
     fn default() -> Self {
         Self {
-            floor: Dialect::V0_3,
+            floor: AnyDialect::V0_3,
             old_key: false,
             limits: Limits::default(),
             connections: ConnectionLimits::default(),

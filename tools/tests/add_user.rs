@@ -156,13 +156,13 @@ fn a_floor_is_set_with_the_user_or_later() {
     let folder = folder();
     add_user(folder.path(), &["zoë"]).ok();
     assert!(list(folder.path())[0]["min_dialect"].is_null());
-    for floor in ["0.6", "0.3"] {
+    for floor in ["0.6", "2", "0.3"] {
         add_user(folder.path(), &["--min-dialect", floor, "zoë"]).ok();
         assert_eq!(list(folder.path())[0]["min_dialect"], floor);
     }
     let out = add_user(folder.path(), &["--list"]).ok();
     assert!(out.ends_with("\tmin-dialect 0.3\n"), "{out}");
-    add_user(folder.path(), &["--min-dialect", "0.5", "zoë"]).fails(2, &["0.5", "0.3", "0.6"]);
+    add_user(folder.path(), &["--min-dialect", "0.5", "zoë"]).fails(2, &["0.5", "0.3, 0.6, 2"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64_simd::URL_SAFE;
 use bytes::Bytes;
 use remo_protocol::{
-    dialect::Dialect,
+    dialect::AnyDialect,
     keys::{PrivateKey, UserKey},
     refusal::Refusal,
     remo2::{
@@ -74,10 +74,9 @@ impl Crypter {
 
     /// The dialects that this server speaks, oldest first.
     pub(super) fn dialects(&self) -> Vec<&'static str> {
-        let old = Dialect::ALL
-            .into_iter()
-            .filter(|dialect| *dialect >= self.settings.floor);
-        old.map(Dialect::name).chain(["2"]).collect()
+        let floor = self.settings.floor;
+        let spoken = AnyDialect::ALL.into_iter().filter(|one| *one >= floor);
+        spoken.map(AnyDialect::name).collect()
     }
 }
 

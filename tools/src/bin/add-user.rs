@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use remo_cli::printable;
-use remo_protocol::dialect::Dialect;
+use remo_protocol::dialect::AnyDialect;
 use remo_protocol::keys::UserKey;
 use remo_protocol::name::UserName;
 use remo_serv::users::{SqliteUserService, StoredForm};
@@ -38,9 +38,9 @@ struct Options {
     /// Give a user that exists another key
     #[arg(long)]
     replace: bool,
-    /// The oldest dialect that the user may speak: 0.3 or 0.6
+    /// The oldest dialect that the user may speak: 0.3, 0.6 or 2
     #[arg(long, value_name = "DIALECT")]
-    min_dialect: Option<Dialect>,
+    min_dialect: Option<AnyDialect>,
     /// The version of the Python server that can read the entry too
     #[arg(long, value_name = "VERSION", default_value = "0.6")]
     store: Store,
@@ -114,7 +114,7 @@ fn add(options: &Options, user: &str, path: &Path) -> Result<(), String> {
     say(options, "added", user, &key)
 }
 
-fn limit(options: &Options, user: &str, floor: Dialect, path: &Path) -> Result<(), String> {
+fn limit(options: &Options, user: &str, floor: AnyDialect, path: &Path) -> Result<(), String> {
     open(path)?.set_floor(user, Some(floor)).map_err(text)?;
     print(&match options.json {
         true => format!("{}\n", json!({"user": user, "min_dialect": floor.name()})),
@@ -166,5 +166,5 @@ const PROGRAM: &str = "add-user";
 const EXAMPLES: &str = "Examples:
   add-user zoe                       with the key in zoe.pem, to users_db.sqlite
   add-user -b /srv/users zoe k.pem   with that key, to that database
-  add-user --min-dialect 0.6 zoe     no older dialect for zoe from now on
+  add-user --min-dialect 2 zoe       no older dialect for zoe from now on
   add-user --list --json             for programs";
