@@ -30,6 +30,15 @@ pub struct Limits {
     pub turns_waiting: usize,
     /// Time without a request after which a session ends.
     pub session_time: Duration,
+    /// Bytes of each stream of a channel of remo/2 that its client has not received; then nothing more is read
+    /// from the process or connection.
+    pub window: usize,
+    /// Channels of remo/2 of one user; one more: `too_many`.
+    pub channels_a_user: usize,
+    /// Processes and connections of all users, those of the older dialects included; one more in remo/2: `too_many`.
+    pub channels: usize,
+    /// Whether users of remo/2 may have connections made to wherever this machine reaches.
+    pub forward: bool,
     /// Bytes of input that a process has not taken yet, in a file; more: 413.
     pub spool: u64,
     /// Bytes of input that are held in memory before the file is used, and before a command starts
@@ -55,6 +64,10 @@ impl Default for Limits {
             sessions_unauthenticated: 1024,
             turns_waiting: 64,
             session_time: Duration::from_secs(600),
+            window: 1 << 20,
+            channels_a_user: 1024,
+            channels: 8192,
+            forward: true,
             spool: 1 << 30,
             spool_memory: 1 << 20,
             spool_folder: "/var/tmp".into(),

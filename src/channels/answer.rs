@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::channel::{Channel, Exit};
+use super::{channel::Channel, far::Exit};
 
 /// Which stream data are of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) struct Ending {
     pub(crate) out: u64,
     pub(crate) err: u64,
     pub(crate) signals: u64,
-    /// How the process ended, once this answer has reached the end of both streams.
+    /// How the far end ended, once this answer has reached the end of both streams.
     pub(crate) exit: Option<Exit>,
     /// It was forgotten while this answer was under way.
     pub(crate) gone: bool,
@@ -80,22 +80,22 @@ impl Answer {
     ) -> Self {
         let changed = channel.subscribe();
         let (begin_out, begin_err, taken_over) = {
-            let mut inner = channel.lock();
-            inner.answers(true);
+            let mut state = channel.lock();
+            state.answers(true);
             let oldest = if tail {
-                inner.main.oldest()
+                state.main.oldest()
             } else {
-                inner.main.received()
+                state.main.received()
             };
             let begin_out = out
-                .unwrap_or(inner.main.received())
+                .unwrap_or(state.main.received())
                 .max(oldest)
-                .min(inner.main.end());
+                .min(state.main.end());
             let begin_err = err
                 .unwrap_or_default()
-                .max(inner.second.received())
-                .min(inner.second.end());
-            (begin_out, begin_err, inner.taken_over())
+                .max(state.second.received())
+                .min(state.second.end());
+            (begin_out, begin_err, state.taken_over())
         };
         let wait = match patience {
             Patience::Pause(wait) | Patience::End(wait) => wait.min(LONGEST),
@@ -141,25 +141,25 @@ impl Answer {
 
     fn look(&mut self) -> Look {
         let channel = self.channel.clone();
-        let inner = channel.lock();
-        if inner.is_forgotten() || self.patience == Patience::AtOnce {
-            let (exit, gone) = (None, inner.is_forgotten());
-            drop(inner);
+        let state = channel.lock();
+        if state.is_forgotten() || self.patience == Patience::AtOnce {
+            let (exit, gone) = (None, state.is_forgotten());
+            drop(state);
             return Look::Part(self.end(exit, gone));
         }
         let late = self.patience != Patience::Stream && self.latest <= Instant::now();
-        if late || inner.is_stopping() || inner.taken_over() != self.taken_over {
-            drop(inner);
+        if late || state.stopping || state.taken_over() != self.taken_over {
+            drop(state);
             return Look::Part(self.end(None, false));
         }
-        if self.out < inner.main.oldest() || self.err < inner.second.oldest() {
+        if self.out < state.main.oldest() || self.err < state.second.oldest() {
             // Another request received what this one was about to tell: there is no gap within an answer.
-            drop(inner);
+            drop(state);
             return Look::Part(self.end(None, false));
         }
         let (main, second) = (
-            inner.main.copy(self.out, PIECE),
-            inner.second.copy(self.err, PIECE),
+            state.main.copy(self.out, PIECE),
+            state.second.copy(self.err, PIECE),
         );
         for (stream, data) in [(Stream::Main, main), (Stream::Second, second)] {
             if !data.is_empty() {
@@ -167,11 +167,9 @@ impl Answer {
                 return Look::Part(Part::Data(stream, data.into()));
             }
         }
-        let exit = inner
-            .exit()
-            .filter(|_| inner.main.is_closed() && inner.second.is_closed());
-        let full = inner.main.room() == 0 || inner.second.room() == 0;
-        drop(inner);
+        let exit = state.exit.filter(|_| state.is_closed());
+        let full = state.is_full();
+        drop(state);
         if exit.is_some() {
             return Look::Part(self.end(exit, false));
         }
@@ -217,12 +215,12 @@ impl Answer {
     }
 
     fn end(&self, exit: Option<Exit>, gone: bool) -> Part {
-        let state = self.channel.state();
+        let state = self.channel.lock();
         Part::End(Ending {
-            taken: state.taken,
+            taken: state.input.taken(),
             out: self.out,
             err: self.err,
-            signals: state.signals,
+            signals: state.signals(),
             exit,
             gone,
         })

@@ -10,8 +10,8 @@ use std::{
 use remo_protocol::{name::UserName, remo2::session_id::SessionId};
 use tokio::time::Instant;
 
-use super::{Channel, Refused, Start};
-use crate::exec::Living;
+use super::{Channel, Connect, Refused, Start, connection, process};
+use crate::{exec::Living, limits::Limits};
 
 /// The name of one act: 32 hex digits that a client drew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +35,7 @@ impl fmt::Display for ActId {
 
 /// All that users have done and have running.
 pub(crate) struct Registry {
+    limits: Arc<Limits>,
     living: Arc<Living>,
     users: Mutex<HashMap<UserName, Arc<Mutex<Acts>>>>,
 }
@@ -43,6 +44,7 @@ pub(crate) struct Registry {
 struct Acts {
     known: HashMap<ActId, Act>,
     order: VecDeque<ActId>,
+    open: HashMap<ActId, Arc<Channel>>,
 }
 
 struct Act {
@@ -50,24 +52,26 @@ struct Act {
     outcome: Outcome,
 }
 
+/// What an act came to. Small, since many are remembered.
 enum Outcome {
-    Channel(Arc<Channel>),
-    Refused(Refused),
+    Open,
+    Refused(Box<Refused>),
     Gone,
 }
 
 impl Registry {
-    pub(crate) fn new(living: Arc<Living>) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>, living: Arc<Living>) -> Self {
         Self {
+            limits,
             living,
             users: Mutex::default(),
         }
     }
 
-    /// The channel that an act opens, or opened when it came before.
+    /// The channel of a process that an act opens, or opened when it came before.
     ///
     /// # Errors
-    /// What starting it refused, now or then; `id_used`, `gone`.
+    /// What starting it refused, now or then; `id_used`, `gone`, `too_many`.
     pub(crate) fn open(
         &self,
         user: &UserName,
@@ -77,34 +81,83 @@ impl Registry {
         input: Option<Vec<u8>>,
         session: &SessionId,
     ) -> Result<Arc<Channel>, Refused> {
+        self.once(user, id, verb, || {
+            let window = self.limits.window;
+            process::open(verb, start, input, session.clone(), window, &self.living)
+        })
+    }
+
+    /// The channel of a connection that an act opens, or opened when it came before; it is connected.
+    ///
+    /// # Errors
+    /// `forbidden` where this server forwards nothing; `connect`; `id_used`, `gone`, `too_many`.
+    pub(crate) async fn connect(
+        &self,
+        user: &UserName,
+        id: ActId,
+        connect: &Connect,
+        session: &SessionId,
+    ) -> Result<Arc<Channel>, Refused> {
+        let channel = self.once(user, id, "fwd", || {
+            if !self.limits.forward {
+                return Err(Refused::new(
+                    403,
+                    "forbidden",
+                    "this server forwards no ports (whoever runs it switched that off)",
+                ));
+            }
+            let (window, counted) = (self.limits.window, self.living.count());
+            Ok(connection::open(connect, session.clone(), window, counted))
+        })?;
+        if let Err(refused) = channel.opened().await {
+            lock(&self.acts(user)).forget(id);
+            return Err(refused);
+        }
+        Ok(channel)
+    }
+
+    /// Carries an act out the first time, and answers it again after that.
+    fn once(
+        &self,
+        user: &UserName,
+        id: ActId,
+        verb: &'static str,
+        begin: impl FnOnce() -> Result<Arc<Channel>, Refused>,
+    ) -> Result<Arc<Channel>, Refused> {
         let acts = self.acts(user);
         let mut acts = lock(&acts);
         if let Some(act) = acts.known.get(&id) {
-            return act.again(verb);
+            act.has_verb(verb)?;
+            return acts.opened(id);
         }
-        if acts.channels().count() >= CHANNELS {
-            return Err(Refused::new(
-                503,
-                "too_many",
-                format!("{CHANNELS} channels are open (end some of them)"),
-            ));
+        self.has_room(&mut acts)?;
+        let opened = begin();
+        // What is no act uses no id.
+        if !matches!(&opened, Err(refused) if refused.name == "bad_request") {
+            acts.remember(id, verb, &opened);
         }
-        if self.living.groups() >= PROCESSES {
-            return Err(Refused::new(
-                503,
-                "too_many",
-                format!("{PROCESSES} processes run for all users"),
-            ));
-        }
-        let opened = Channel::start(verb, start, input, session.clone(), &self.living);
-        let outcome = match &opened {
-            Ok(channel) => Outcome::Channel(channel.clone()),
-            // What is no act uses no id.
-            Err(refused) if refused.name == "bad_request" => return opened,
-            Err(refused) => Outcome::Refused(refused.clone()),
-        };
-        acts.remember(id, Act { verb, outcome });
         opened
+    }
+
+    fn has_room(&self, acts: &mut Acts) -> Result<(), Refused> {
+        let too_many = |message| Err(Refused::new(503, "too_many", message));
+        // What is open is known for as long as it is.
+        let (most, in_all) = (
+            self.limits.channels_a_user.min(IDS / 2),
+            self.limits.channels,
+        );
+        if acts.open.len() >= most {
+            acts.forget_where(|channel| channel.refusal().is_some());
+        }
+        if acts.open.len() >= most {
+            return too_many(format!("{most} channels are open (end some of them)"));
+        }
+        if self.living.number() >= in_all {
+            return too_many(format!(
+                "{in_all} processes and connections are there for all users"
+            ));
+        }
+        Ok(())
     }
 
     /// The channel of an act that was carried out.
@@ -113,17 +166,7 @@ impl Registry {
     /// `not_found`, `gone`.
     pub(crate) fn find(&self, user: &UserName, id: ActId) -> Result<Arc<Channel>, Refused> {
         let acts = self.acts(user);
-        let acts = lock(&acts);
-        match acts.known.get(&id).map(|act| &act.outcome) {
-            Some(Outcome::Channel(channel)) => Ok(channel.clone()),
-            Some(Outcome::Refused(refused)) => Err(refused.clone()),
-            Some(Outcome::Gone) => Err(gone()),
-            None => Err(Refused::new(
-                404,
-                "not_found",
-                "there is no channel of this id",
-            )),
-        }
+        lock(&acts).opened(id)
     }
 
     /// What these opened is no longer wanted.
@@ -138,7 +181,7 @@ impl Registry {
     ) -> Result<(), Refused> {
         let acts = self.acts(user);
         let mut acts = lock(&acts);
-        let channels = ids.iter().filter_map(|id| acts.channel(*id));
+        let channels = ids.iter().filter_map(|id| acts.open.get(id));
         if channels
             .clone()
             .any(|channel| !channel.is_attached(session))
@@ -159,9 +202,11 @@ impl Registry {
     pub(crate) fn list(&self, user: &UserName) -> Vec<(ActId, Arc<Channel>)> {
         let acts = self.acts(user);
         let acts = lock(&acts);
-        acts.channels()
-            .map(|(id, channel)| (id, channel.clone()))
-            .collect()
+        let open = acts
+            .open
+            .iter()
+            .filter(|(_, channel)| channel.refusal().is_none());
+        open.map(|(id, channel)| (*id, channel.clone())).collect()
     }
 
     /// Forgets what nobody has asked for long enough.
@@ -169,14 +214,8 @@ impl Registry {
         let now = Instant::now();
         for acts in self.all() {
             let mut acts = lock(&acts);
-            let stale: Vec<_> = acts
-                .channels()
-                .filter(|(_, channel)| channel.is_stale(now))
-                .map(|(id, _)| id)
-                .collect();
-            for id in stale {
+            for id in acts.forget_where(|channel| channel.is_stale(now)) {
                 tracing::info!(%id, "channel forgotten: nobody asked for it");
-                acts.forget(id);
             }
         }
     }
@@ -185,17 +224,16 @@ impl Registry {
     pub(crate) fn stop_answers(&self) {
         for acts in self.all() {
             lock(&acts)
-                .channels()
-                .for_each(|(_, channel)| channel.stop_answers());
+                .open
+                .values()
+                .for_each(|channel| channel.stop_answers());
         }
     }
 
     /// Hangs all of them up.
     pub(crate) fn end_all(&self) {
         for acts in self.all() {
-            let mut acts = lock(&acts);
-            let ids: Vec<_> = acts.channels().map(|(id, _)| id).collect();
-            ids.into_iter().for_each(|id| acts.forget(id));
+            lock(&acts).forget_where(|_| true);
         }
     }
 
@@ -215,47 +253,48 @@ impl Drop for Registry {
 }
 
 impl Act {
-    fn again(&self, verb: &'static str) -> Result<Arc<Channel>, Refused> {
-        if verb != self.verb {
-            return Err(Refused::new(
-                409,
-                "id_used",
-                format!("the id was used by /{}", self.verb),
-            ));
-        }
-        match &self.outcome {
-            Outcome::Channel(channel) => Ok(channel.clone()),
-            Outcome::Refused(refused) => Err(refused.clone()),
-            Outcome::Gone => Err(gone()),
+    fn has_verb(&self, verb: &'static str) -> Result<(), Refused> {
+        if verb == self.verb {
+            Ok(())
+        } else {
+            let message = format!("the id was used by /{}", self.verb);
+            Err(Refused::new(409, "id_used", message))
         }
     }
 }
 
 impl Acts {
-    fn channel(&self, id: ActId) -> Option<Arc<Channel>> {
-        match self.known.get(&id).map(|act| &act.outcome) {
-            Some(Outcome::Channel(channel)) => Some(channel.clone()),
-            _ => None,
+    /// What an act opened.
+    fn opened(&self, id: ActId) -> Result<Arc<Channel>, Refused> {
+        let Some(act) = self.known.get(&id) else {
+            return Err(Refused::new(
+                404,
+                "not_found",
+                "there is no channel of this id",
+            ));
+        };
+        if let Outcome::Refused(refused) = &act.outcome {
+            return Err((**refused).clone());
         }
+        let channel = self.open.get(&id).ok_or_else(Refused::gone)?;
+        channel.refusal().map_or_else(|| Ok(channel.clone()), Err)
     }
 
-    fn channels(&self) -> impl Iterator<Item = (ActId, &Arc<Channel>)> {
-        self.known
-            .iter()
-            .filter_map(|(id, act)| match &act.outcome {
-                Outcome::Channel(channel) => Some((*id, channel)),
-                _ => None,
-            })
-    }
-
-    fn remember(&mut self, id: ActId, act: Act) {
-        self.known.insert(id, act);
+    fn remember(&mut self, id: ActId, verb: &'static str, opened: &Result<Arc<Channel>, Refused>) {
+        let outcome = match opened {
+            Ok(channel) => {
+                self.open.insert(id, channel.clone());
+                Outcome::Open
+            }
+            Err(refused) => Outcome::Refused(Box::new(refused.clone())),
+        };
+        self.known.insert(id, Act { verb, outcome });
         self.order.push_back(id);
         while self.order.len() > IDS {
             let Some(oldest) = self.order.pop_front() else {
                 return;
             };
-            if self.channel(oldest).is_some() {
+            if self.open.contains_key(&oldest) {
                 // What is open is known as long as it is.
                 self.order.push_back(oldest);
             } else {
@@ -264,33 +303,31 @@ impl Acts {
         }
     }
 
-    /// Ends what an act opened; that it was carried out stays known.
+    /// Ends what an act opened; that it was carried out stays known, and what refused it.
     fn forget(&mut self, id: ActId) {
-        if let Some(act) = self.known.get_mut(&id)
-            && let Outcome::Channel(channel) = std::mem::replace(&mut act.outcome, Outcome::Gone)
-        {
-            channel.forget();
+        let Some(channel) = self.open.remove(&id) else {
+            return;
+        };
+        if let Some(act) = self.known.get_mut(&id) {
+            act.outcome = match channel.refusal() {
+                Some(refused) => Outcome::Refused(Box::new(refused)),
+                None => Outcome::Gone,
+            };
         }
+        channel.forget();
     }
-}
 
-fn gone() -> Refused {
-    Refused::new(
-        410,
-        "gone",
-        "what this id opened is no longer there, and is not opened again",
-    )
+    fn forget_where(&mut self, wanted: impl Fn(&Channel) -> bool) -> Vec<ActId> {
+        let fits = self.open.iter().filter(|(_, channel)| wanted(channel));
+        let ids: Vec<_> = fits.map(|(id, _)| *id).collect();
+        ids.iter().for_each(|id| self.forget(*id));
+        ids
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// Channels of one user.
-const CHANNELS: usize = 1024;
-
-/// Processes of all users, those of the older dialects included.
-const PROCESSES: usize = 8192;
 
 /// Ids of one user that are known.
 const IDS: usize = 65_536;

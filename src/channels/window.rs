@@ -1,4 +1,4 @@
-//! What a process wrote and its reader has not received: a stream with absolute offsets, of which a
+//! What the far end wrote and its reader has not received: a stream with absolute offsets, of which a
 //! bounded part is kept.
 
 use std::collections::VecDeque;
@@ -57,9 +57,9 @@ impl Window {
         let surplus = (self.data.len() as u64).saturating_sub(kept);
         self.data
             .drain(..usize::try_from(surplus).unwrap_or_default());
-        if self.data.is_empty() {
-            // An idle stream takes no memory.
-            self.data = VecDeque::new();
+        if self.data.len() < self.data.capacity() / 8 {
+            // An idle stream takes no memory, and the tail of a terminal no more than itself.
+            self.data.shrink_to_fit();
         }
     }
 

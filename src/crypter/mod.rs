@@ -57,7 +57,7 @@ impl Crypter {
         Self {
             sessions: Sessions::new(limits.clone()),
             remo2: session::remo2::Sessions::new(limits.clone()),
-            channels: Registry::new(living.clone()),
+            channels: Registry::new(limits.clone(), living.clone()),
             logins: Logins::new(&limits),
             desk: Desk { limits, living },
             long_lines: Arc::new(Semaphore::new(LONG_LINES)),

@@ -24,7 +24,7 @@ struct Leader {
     pid: Pid,
     /// A pidfd: readable once the process has ended; it does not reap. No pipe at all, but of what tokio
     /// waits for, this is what takes a descriptor of another kind, and nothing is ever read from it.
-    ended: pipe::Receiver,
+    ended: Arc<pipe::Receiver>,
     _counted: Counted,
 }
 
@@ -92,14 +92,8 @@ impl Group {
     }
 
     /// Something that waits for the leader's end without holding the group.
-    ///
-    /// # Errors
-    /// Where descriptors are short.
-    pub(crate) fn end(&self) -> io::Result<End> {
-        match &self.leader {
-            Some(leader) => Leader::watch(&leader.child).map(|(_, ended)| End(Some(ended))),
-            None => Ok(End(None)),
-        }
+    pub(crate) fn end(&self) -> End {
+        End(self.leader.as_ref().map(|leader| leader.ended.clone()))
     }
 
     /// Reaps the leader, which has ended, and gives how.
@@ -171,7 +165,7 @@ impl Drop for Group {
 }
 
 /// The end of a process, to be waited for.
-pub(crate) struct End(Option<pipe::Receiver>);
+pub(crate) struct End(Option<Arc<pipe::Receiver>>);
 
 impl End {
     pub(crate) async fn reached(self) {
@@ -182,10 +176,11 @@ impl End {
 }
 
 impl Leader {
-    fn watch(child: &Child) -> io::Result<(Pid, pipe::Receiver)> {
+    fn watch(child: &Child) -> io::Result<(Pid, Arc<pipe::Receiver>)> {
         let pid = Pid::from_child(child);
         let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-        Ok((pid, pipe::Receiver::from_owned_fd_unchecked(pidfd)?))
+        let ended = pipe::Receiver::from_owned_fd_unchecked(pidfd)?;
+        Ok((pid, Arc::new(ended)))
     }
 
     async fn ended(&self) {
@@ -220,7 +215,7 @@ fn in_background(work: impl Future<Output = ()> + Send + 'static) {
     }
 }
 
-/// How many groups a server has that are not reaped.
+/// How many groups a server has that are not reaped, and connections that are not closed.
 #[derive(Debug, Default)]
 pub(crate) struct Living {
     count: AtomicUsize,
@@ -228,13 +223,14 @@ pub(crate) struct Living {
 }
 
 impl Living {
-    fn count(self: &Arc<Self>) -> Counted {
+    /// Counts one more, for as long as what is given lives.
+    pub(crate) fn count(self: &Arc<Self>) -> Counted {
         self.count.fetch_add(1, Ordering::SeqCst);
         Counted(self.clone())
     }
 
     /// How many there are.
-    pub(crate) fn groups(&self) -> usize {
+    pub(crate) fn number(&self) -> usize {
         self.count.load(Ordering::SeqCst)
     }
 
@@ -250,7 +246,8 @@ impl Living {
     }
 }
 
-struct Counted(Arc<Living>);
+/// Something that is counted.
+pub(crate) struct Counted(Arc<Living>);
 
 impl Drop for Counted {
     fn drop(&mut self) {

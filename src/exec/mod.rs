@@ -6,7 +6,7 @@ mod interactive;
 mod run;
 mod spool;
 
-pub(crate) use group::{End, Group, Living};
+pub(crate) use group::{Counted, End, Group, Living};
 pub(crate) use interactive::{Borrowed, Interactive, Slot};
 pub(crate) use run::{RunError, Task, gather, run};
 pub(crate) use spool::{Spool, SpoolError};

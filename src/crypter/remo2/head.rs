@@ -5,7 +5,7 @@ use std::time::Duration;
 use remo_protocol::remo2::{json::Object, session_id::SessionId};
 
 use super::members::{Members, bad};
-use crate::channels::{ActId, Exchange, Patience, Refused, Start, Terminal, What};
+use crate::channels::{ActId, Connect, Exchange, Patience, Refused, Start, Target, Terminal, What};
 
 /// The verbs of remo/2 that this server has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +14,23 @@ pub(crate) enum Verb {
     Icm,
     Idt,
     Edt,
+    Fwd,
     Who,
 }
 
 impl Verb {
+    const ALL: [Self; 6] = [
+        Self::Cmd,
+        Self::Icm,
+        Self::Idt,
+        Self::Edt,
+        Self::Fwd,
+        Self::Who,
+    ];
+
     /// The verb of a route, if it has one.
     pub(crate) fn of(path: &str) -> Option<Self> {
-        [Self::Cmd, Self::Icm, Self::Idt, Self::Edt, Self::Who]
+        Self::ALL
             .into_iter()
             .find(|verb| path.strip_prefix('/') == Some(verb.name()))
     }
@@ -31,6 +41,7 @@ impl Verb {
             Self::Icm => "icm",
             Self::Idt => "idt",
             Self::Edt => "edt",
+            Self::Fwd => "fwd",
             Self::Who => "who",
         }
     }
@@ -64,6 +75,8 @@ pub(super) enum Act {
         exchange: Exchange,
         patience: Patience,
     },
+    /// Connects to somewhere.
+    Forward { id: ActId, connect: Connect },
     /// Tells who is who.
     Who { probe: Duration },
 }
@@ -81,6 +94,7 @@ impl Request {
             Verb::Icm => icm(&mut members, data)?,
             Verb::Idt => exchange(&mut members, data, false)?,
             Verb::Edt => exchange(&mut members, data, true)?,
+            Verb::Fwd => forward(&mut members, data)?,
             Verb::Who => who(&mut members, data)?,
         };
         members.finish()?;
@@ -113,9 +127,7 @@ fn icm(members: &mut Members, data: &[u8]) -> Result<Act, Refused> {
     let mut start = start(members)?;
     start.split = members.flag("split")?;
     start.terminal = members.object("pty")?.map(terminal).transpose()?;
-    if let Some(keep) = members.number("keep")? {
-        start.keep = Duration::from_secs(keep.min(KEEP_LONGEST));
-    }
+    start.keep = keep(members)?;
     if start.split && start.terminal.is_some() {
         return Err(bad(
             "a terminal has one stream: 'split' does not go with 'pty'",
@@ -208,6 +220,24 @@ fn exchange(members: &mut Members, data: &[u8], ends: bool) -> Result<Act, Refus
         exchange,
         patience,
     })
+}
+
+fn forward(members: &mut Members, data: &[u8]) -> Result<Act, Refused> {
+    let id = members.id()?;
+    let to = members.text("connect")?;
+    let to = to.ok_or_else(|| bad("the member 'connect' is missing"))?;
+    let to = Target::parse(&to).ok_or_else(|| {
+        bad("'connect' is not host:port (a name, an address, or one of IPv6 in brackets)")
+    })?;
+    let keep = keep(members)?;
+    no_data(data)?;
+    let connect = Connect { to, keep };
+    Ok(Act::Forward { id, connect })
+}
+
+fn keep(members: &mut Members) -> Result<Duration, Refused> {
+    let keep = members.number("keep")?;
+    Ok(keep.map_or(KEEP, |keep| Duration::from_secs(keep.min(KEEP_LONGEST))))
 }
 
 fn who(members: &mut Members, data: &[u8]) -> Result<Act, Refused> {

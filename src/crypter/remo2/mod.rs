@@ -84,11 +84,14 @@ impl Crypter {
             session: session.id.clone(),
             number: taken.number(),
         };
-        let reply = Members::new(trailer)
+        let read = Members::new(trailer)
             .finish()
-            .and_then(|()| Request::read(verb, head, &data))
-            .and_then(|request| self.act(request, data, &session, &access))
-            .unwrap_or_else(Reply::Refused);
+            .and_then(|()| Request::read(verb, head, &data));
+        let reply = match read {
+            Ok(request) => self.act(request, data, &session, &access).await,
+            Err(refused) => Err(refused),
+        };
+        let reply = reply.unwrap_or_else(Reply::Refused);
         log(&session, verb, &reply);
         Sealing {
             key: session.down.clone(),
@@ -97,7 +100,7 @@ impl Crypter {
         .response(taken, reply)
     }
 
-    fn act(
+    async fn act(
         &self,
         request: Request,
         data: Vec<u8>,
@@ -141,9 +144,12 @@ impl Crypter {
                 let channel =
                     self.channels
                         .open(&session.user, id, "icm", &start, None, &session.id)?;
-                let head = object(json!({"pid": channel.pid()}));
-                let answer = Answer::new(channel, None, None, false, Patience::AtOnce);
-                Ok(Reply::Channel { head, answer })
+                Ok(opened(channel))
+            }
+            Act::Forward { id, connect } => {
+                let channels = &self.channels;
+                let channel = channels.connect(&session.user, id, &connect, &session.id);
+                Ok(opened(channel.await?))
             }
             Act::Exchange {
                 id,
@@ -172,13 +178,18 @@ impl Crypter {
                 } else {
                     "running"
                 };
-                json!({
+                let mut told = object(json!({
                     "id": id.to_string(),
                     "verb": channel.verb,
                     "state": state,
-                    "pid": channel.pid(),
                     "pty": channel.is_terminal(),
-                })
+                }));
+                channel
+                    .pid()
+                    .map(|pid| told.insert("pid".into(), pid.into()));
+                let to = channel.connects.clone();
+                to.map(|to| told.insert("connect".into(), to.into()));
+                told
             })
             .collect();
         object(json!({
@@ -187,6 +198,7 @@ impl Crypter {
             "version": env!("CARGO_PKG_VERSION"),
             "dialects": self.dialects(),
             "clock": self.settings.clock.now(),
+            "forward": self.settings.limits.forward,
             "channels": channels,
         }))
     }
@@ -204,6 +216,16 @@ fn log(session: &Session, verb: Verb, reply: &Reply) {
         }
         _ => tracing::info!(user, verb = verb_name, "call"),
     }
+}
+
+/// What opens a channel is answered at once, without output.
+fn opened(channel: Arc<Channel>) -> Reply {
+    let mut head = Object::new();
+    if let Some(pid) = channel.pid() {
+        head.insert("pid".into(), pid.into());
+    }
+    let answer = Answer::new(channel, None, None, false, Patience::AtOnce);
+    Reply::Channel { head, answer }
 }
 
 fn told(

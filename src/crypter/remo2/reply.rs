@@ -162,16 +162,26 @@ fn trailer(ending: &Ending) -> Object {
     match ending.exit {
         Some(Exit::Code(code)) => drop(trailer.insert("exit".into(), code.into())),
         Some(Exit::Signal(signal)) => drop(trailer.insert("signal".into(), signal.into())),
-        None => {}
+        Some(Exit::Broken(why)) => wrong(
+            &mut trailer,
+            "reset",
+            format!("the connection broke: {why}"),
+        ),
+        Some(Exit::Closed) | None => {}
     }
     if ending.gone {
-        trailer.insert("error".into(), "gone".into());
-        trailer.insert(
-            "message".into(),
+        wrong(
+            &mut trailer,
+            "gone",
             "the channel was forgotten meanwhile".into(),
         );
     }
     trailer
+}
+
+fn wrong(trailer: &mut Object, error: &str, message: String) {
+    trailer.insert("error".into(), error.into());
+    trailer.insert("message".into(), message.into());
 }
 
 pub(super) fn object(value: serde_json::Value) -> Object {

@@ -1,0 +1,49 @@
+//! What stands behind a channel: a process, on a terminal or not, or a connection. The channel asks it for what
+//! differs; bytes do not pass through here.
+
+use std::{future::Future, io, pin::Pin};
+
+use super::Refused;
+
+/// The far end of a channel.
+pub(super) trait Far: Send {
+    /// The number of its process, if it is one.
+    fn pid(&self) -> Option<i32> {
+        None
+    }
+
+    /// Whether it is a terminal.
+    fn is_terminal(&self) -> bool {
+        false
+    }
+
+    /// The character that ends its input, where that is not done by closing it.
+    fn end_of_file(&self) -> Option<u8> {
+        None
+    }
+
+    /// Sets the size, in lines and characters; `anew`: so that what it shows is drawn anew.
+    fn resize(&self, _size: Option<(u16, u16)>, _anew: bool) {}
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// `bad_request` from what takes none.
+    fn signal(&self, signal: i32) -> Result<(), Refused>;
+
+    /// Nobody wants it any more. What is then to be waited for comes back; its streams are closed after that.
+    fn hang_up(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// How the far end ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// A process, with this status.
+    Code(i32),
+    /// A process, by this signal.
+    Signal(i32),
+    /// A connection: the other side sends no more.
+    Closed,
+    /// A connection: it broke.
+    Broken(io::ErrorKind),
+}
