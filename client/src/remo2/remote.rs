@@ -39,11 +39,21 @@ pub struct Remote {
     person: Person,
     servers: Vec<PublicKey>,
     patience: Duration,
+    told: Told,
     state: Mutex<State>,
     /// Milliseconds for which the path lets an answer be parked.
     wait: AtomicU64,
     /// Bytes of data that the path lets through in one request.
     data: AtomicUsize,
+}
+
+/// Who is told of finished log-ins.
+struct Told(Box<dyn Fn(&PublicKey) + Send + Sync>);
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Told")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -72,9 +82,20 @@ impl Remote {
             person,
             servers,
             patience,
+            told: Told(Box::new(|_| {})),
             state: Mutex::default(),
             wait: AtomicU64::new(LONGEST_WAIT),
             data: AtomicUsize::new(DATA),
+        }
+    }
+
+    /// Calls `told` at each finished log-in, with the key by which the server has proved that it speaks remo/2: a client
+    /// that saw this never logs in by an older dialect there.
+    #[must_use]
+    pub fn telling(self, told: impl Fn(&PublicKey) + Send + Sync + 'static) -> Self {
+        Self {
+            told: Told(Box::new(told)),
+            ..self
         }
     }
 
@@ -172,7 +193,12 @@ impl Remote {
                     state.server += 1;
                     refused = fault;
                 }
-                other => return other,
+                other => {
+                    if other.is_ok() {
+                        (self.told.0)(server);
+                    }
+                    return other;
+                }
             }
         }
         Err(refused)

@@ -67,10 +67,15 @@ impl Config {
 }
 
 fn file() -> Option<PathBuf> {
+    Some(folder()?.join("config.toml"))
+}
+
+/// Where what is known of servers is kept; none where there is no home.
+pub(crate) fn folder() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let base = set("XDG_CONFIG_HOME").map(PathBuf::from);
     let base = base.or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".config")))?;
-    Some(base.join("remo").join("config.toml"))
+    Some(base.join("remo"))
 }
 
 fn replace(file: &Path, text: &str) -> std::io::Result<()> {

@@ -10,6 +10,7 @@ mod exec;
 mod identity;
 mod interactive;
 mod keys;
+mod known;
 mod list;
 mod place;
 mod progress;
@@ -109,6 +110,7 @@ fn prompt(args: &PromptArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {
         return Ok(ExitCode::from(2));
     };
     let identity = identity::read(args)?;
+    known::forbid_lower(&identity.server, args.dialect)?;
     let transport = Transport::new(address)?;
     let session = Session::new(transport, identity, options(args));
     let by_hand = args.commands.is_empty() && stdin().is_terminal();

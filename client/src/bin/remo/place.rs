@@ -16,7 +16,7 @@ use remo_protocol::name::UserName;
 
 use crate::args::{ServerArgs, WhoArgs};
 use crate::config::{Config, Server};
-use crate::identity;
+use crate::{identity, known};
 
 /// A server that can be asked.
 pub(crate) async fn find(args: &ServerArgs) -> Result<Remote, Box<dyn Error>> {
@@ -25,7 +25,7 @@ pub(crate) async fn find(args: &ServerArgs) -> Result<Remote, Box<dyn Error>> {
     let servers = servers(&args.who, &entry, &transport, &args.target).await?;
     let person = person(&args.who, &entry)?;
     let patience = Duration::from_secs(args.who.give_up);
-    Ok(Remote::new(transport, person, servers, patience))
+    Ok(Remote::new(transport, person, servers, patience).telling(known::remember))
 }
 
 /// What is known of a target: a name comes before a URL.
