@@ -43,6 +43,7 @@ pub mod encoding;
 pub mod error;
 pub mod escape;
 mod greeting;
+pub mod hex;
 mod live;
 mod login;
 mod partial;

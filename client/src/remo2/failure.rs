@@ -56,6 +56,12 @@ pub enum Failure {
     /// Another session has taken the channel over.
     #[error("it was attached from elsewhere (remo attach takes it back)")]
     Taken,
+    /// A file became another while it was read.
+    #[error("it changed while it was read")]
+    Changed,
+    /// The server does, under its seal, what no server may.
+    #[error("the server misbehaves: {0} (its program is at fault, or its owner)")]
+    Misbehaved(&'static str),
     /// Nothing can be sealed.
     #[error("cannot seal the request: {0}")]
     Seal(Refusal),
@@ -79,6 +85,21 @@ impl Failure {
                 message: message.to_owned(),
             },
         }
+    }
+
+    /// Whether the server says that nothing stands at the path.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { name, .. } if name == "not_found")
+    }
+
+    /// Whether it is about what was asked for, and the next thing may be asked of the same server.
+    #[must_use]
+    pub fn is_of_the_act(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Gone | Self::Changed | Self::Misbehaved(_)
+        )
     }
 
     /// Whether the reader of the output went away, which is no failure worth words.

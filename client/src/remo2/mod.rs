@@ -3,12 +3,13 @@
 //!
 //! [`Remote`] is one server, whatever sessions it takes: it logs in, asks again what was not answered, and believes only what
 //! the server sealed. [`Channel`] is one process there, with offsets for all that goes in and comes out, so that nothing is
-//! lost, doubled or run twice.
+//! lost, doubled or run twice. Files are [`Remote`]'s too: [`Entry`], [`Listing`], [`Change`].
 
 mod answer;
 mod asking;
 mod channel;
 mod failure;
+mod files;
 mod login;
 mod output;
 mod remote;
@@ -16,6 +17,7 @@ mod trust;
 
 pub use channel::{Channel, Ended, Opening, Size};
 pub use failure::Failure;
+pub use files::{Change, Entry, Kind, Listing, Time};
 pub use output::{Jumped, Output};
 pub use remote::{Person, Remote};
 pub use trust::{Offer, ask_for_keys};

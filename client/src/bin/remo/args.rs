@@ -9,6 +9,8 @@ use remo_client::encoding::Encoding;
 use remo_protocol::dialect::Dialect;
 use remo_protocol::name::UserName;
 
+use crate::fs_args::FilesCommand;
+
 /// The client of remo-serv: commands and files on machines that can be reached by nothing but HTTP
 #[derive(Debug, Parser)]
 #[command(name = "remo", version, after_help = AFTER)]
@@ -35,6 +37,8 @@ pub(crate) enum Subcommand {
     Attach(AttachArgs),
     /// Show what runs on a server for you
     List(ListArgs),
+    #[command(flatten)]
+    Files(FilesCommand),
     #[command(external_subcommand)]
     Named(Vec<OsString>),
 }
@@ -71,7 +75,7 @@ pub(crate) struct ServerArgs {
 }
 
 /// Who we are, whom we trust, and how long we try.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct WhoArgs {
     /// The server's public key [default: those trusted under NAME; for a URL, remo_serv.pem]
     #[arg(short, long, value_name = "FILE")]

@@ -7,6 +7,9 @@ mod config;
 mod console;
 mod editor;
 mod exec;
+mod fs;
+mod fs_args;
+mod fs_show;
 mod identity;
 mod interactive;
 mod keys;
@@ -17,6 +20,7 @@ mod progress;
 mod raw;
 mod shell;
 mod signals;
+mod spot;
 mod streams;
 mod trust;
 
@@ -59,6 +63,7 @@ fn carry_out(subcommand: &Subcommand) -> ExitCode {
         Subcommand::Shell(args) => return shell::shell(args),
         Subcommand::Attach(args) => return shell::attach(args),
         Subcommand::List(args) => list::run(args),
+        Subcommand::Files(command) => return fs::run(command),
         Subcommand::Named(words) => return named(words),
     };
     match done {

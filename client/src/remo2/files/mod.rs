@@ -1,0 +1,15 @@
+//! Files on a server of remo/2: `/fs`, `/get` and `/put`, each asked until it is answered.
+//! Not here: how many of them make a copy, which is [`crate::copy`]'s.
+
+mod change;
+mod entry;
+mod get;
+mod listing;
+mod naming;
+mod read;
+mod whole;
+
+pub use change::Change;
+pub use entry::{Entry, Kind, Time};
+pub(crate) use get::{Get, Got, Sink};
+pub use listing::Listing;
