@@ -6,6 +6,8 @@ use std::time::Duration;
 use reqwest::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION};
 use reqwest::{Body, Certificate, Client, Method, Proxy, Response, redirect};
 
+use sha2::{Digest, Sha256};
+
 use crate::address::ServerAddress;
 use crate::error::{Error, innermost};
 use crate::remedy::Asked;
@@ -94,6 +96,21 @@ impl Transport {
     #[must_use]
     pub fn address(&self) -> &ServerAddress {
         &self.address
+    }
+
+    /// What tells this path from others, and does not tell where it leads.
+    pub(crate) fn mark(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.address.to_string());
+        for proxy in self.way.proxy.iter().cloned().chain(environment()) {
+            hash.update([0]);
+            hash.update(proxy);
+        }
+        hash.finalize()
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Sends one request and waits for the head of its answer.
@@ -203,6 +220,16 @@ fn by_proxy(address: &ServerAddress) -> bool {
         && PROXIES
             .iter()
             .any(|name| std::env::var_os(name).is_some_and(|proxy| !proxy.is_empty()))
+}
+
+/// What the environment says of proxies.
+fn environment() -> impl Iterator<Item = String> {
+    let names = PROXIES.into_iter().chain(["https_proxy", "HTTPS_PROXY"]);
+    names.filter_map(|name| {
+        std::env::var(name)
+            .ok()
+            .map(|value| format!("{name}={value}"))
+    })
 }
 
 /// TLS is made ready only where it will be used: without CA certificates on the machine it cannot be.

@@ -20,6 +20,26 @@ pub(crate) trait Act: Send {
     /// Its head and its data in this session.
     fn compose(&mut self, live: &Live, room: Room) -> (Object, Bytes);
 
+    /// What is put into its body besides.
+    fn filling(&self) -> Filling {
+        Filling::None
+    }
+
+    /// Whether it is asked one at a time with others, where the path carries no more.
+    fn waits_for_others(&self) -> bool {
+        true
+    }
+
+    /// Whether the rest of an answer that still goes on is not wanted.
+    fn has_enough(&self) -> bool {
+        false
+    }
+
+    /// Whether it is carried out, though its answer was lost: others tell the rest.
+    fn is_settled(&self) -> bool {
+        false
+    }
+
     /// Whether it may be asked in this run of the server.
     ///
     /// # Errors
@@ -44,6 +64,18 @@ pub(crate) struct Room {
     pub(crate) wait: Duration,
     /// Bytes of data that a request may carry.
     pub(crate) data: usize,
+    /// Whether an answer may stay open.
+    pub(crate) stream: bool,
+}
+
+/// Bytes in a body that mean nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filling {
+    None,
+    /// So that the length does not tell what is typed.
+    Typed,
+    /// As many as make the body this long, or a little less.
+    UpTo(usize),
 }
 
 /// How it goes with one thing that is asked.

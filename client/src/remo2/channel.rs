@@ -3,50 +3,24 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use remo_protocol::remo2::answer::Stream;
 use remo_protocol::remo2::json::Object;
 use remo_protocol::remo2::session_id::{Run, SessionId};
-use serde_json::{Value, json};
+use serde_json::Value;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::Receiver;
+use tokio::time::{sleep, timeout};
 
-use super::asking::{Act, Room};
+use super::exchange::{Exchange, Incoming};
 use super::failure::Failure;
 use super::login::Live;
+use super::opening::{Command, Open, Opening, Size};
 use super::output::Output;
+use super::pending::Pending;
 use super::remote::Remote;
-
-/// What is to run, and how.
-#[derive(Clone, Debug, Default)]
-pub struct Opening {
-    /// Exact words, the program first.
-    pub argv: Option<Vec<String>>,
-    /// A line for the login shell. With neither, the login shell itself runs.
-    pub line: Option<String>,
-    /// The folder to run in; the home where none is given.
-    pub cwd: Option<String>,
-    /// What is added to the environment.
-    pub env: Vec<(String, String)>,
-    /// Standard error apart from standard output.
-    pub split: bool,
-    /// Seconds after which it is ended.
-    pub timeout: Option<u64>,
-    /// Seconds for which it is kept when nobody asks for it.
-    pub keep: Option<u64>,
-    /// A terminal of this size, and the name of its kind.
-    pub pty: Option<(Size, String)>,
-}
-
-/// The size of a terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Lines.
-    pub rows: u16,
-    /// Characters in a line.
-    pub cols: u16,
-}
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,20 +49,28 @@ pub struct Channel {
     id: String,
     marks: Mutex<Marks>,
     output: tokio::sync::Mutex<Output>,
+    /// What was parked is not worth waiting for: somebody interrupts.
+    interrupted: Notify,
+    /// Input was answered.
+    stirred: Notify,
 }
 
 /// How far everything is.
 #[derive(Debug, Default)]
-struct Marks {
+pub(super) struct Marks {
     /// The run of the server that it lives in.
-    run: Option<Run>,
+    pub(super) run: Option<Run>,
     /// The session that is attached, as far as we know.
-    attached: Option<SessionId>,
-    out: u64,
-    err: u64,
+    pub(super) attached: Option<SessionId>,
+    pub(super) out: u64,
+    pub(super) err: u64,
+    /// What the server has been told to be received.
+    acknowledged: (u64, u64),
     taken: u64,
     signals: u64,
-    size: Option<Size>,
+    pub(super) size: Option<Size>,
+    /// It was sent, and whether it runs is not known yet.
+    unanswered: bool,
 }
 
 /// What the end of an answer says.
@@ -96,6 +78,8 @@ struct Told {
     ended: Option<Ended>,
     /// Whether the request ended the input.
     closes: bool,
+    /// Bytes of output that came.
+    came: usize,
 }
 
 impl Channel {
@@ -110,6 +94,25 @@ impl Channel {
         Ok(format!("{:032x}", u128::from_be_bytes(raw)))
     }
 
+    /// A process that is not started yet.
+    ///
+    /// # Errors
+    /// [`Failure::Seal`], where no name can be drawn.
+    pub fn prepare(remote: Arc<Remote>, output: Output) -> Result<Self, Failure> {
+        Ok(Self::named(remote, Self::draw_id()?, output))
+    }
+
+    fn named(remote: Arc<Remote>, id: String, output: Output) -> Self {
+        Self {
+            remote,
+            id,
+            marks: Mutex::default(),
+            output: tokio::sync::Mutex::new(output),
+            interrupted: Notify::new(),
+            stirred: Notify::new(),
+        }
+    }
+
     /// Starts a process, once, whatever the path does.
     ///
     /// # Errors
@@ -119,27 +122,54 @@ impl Channel {
         opening: &Opening,
         output: Output,
     ) -> Result<Self, Failure> {
-        let id = Self::draw_id()?;
+        let channel = Self::prepare(remote, output)?;
+        channel.start(opening).await?;
+        Ok(channel)
+    }
+
+    /// Starts what was prepared, once, whatever the path does.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn start(&self, opening: &Opening) -> Result<(), Failure> {
+        self.marks().size = opening.pty.as_ref().map(|(size, _)| *size);
         let mut open = Open {
-            id: &id,
-            members: members(opening),
-            patience: remote.patience(),
-            sent: None,
+            channel: self,
+            opening,
+            patience: self.remote.patience(),
         };
-        remote.ask(&mut open).await?;
-        let (run, session) = open.sent.unzip();
-        let marks = Marks {
-            run,
-            attached: session,
-            size: opening.pty.as_ref().map(|(size, _)| *size),
-            ..Marks::default()
+        self.remote.ask(&mut open).await?;
+        self.marks().unanswered = false;
+        Ok(())
+    }
+
+    /// Starts what was prepared with all its input, which must fit into one request, and passes on what it says at once. Gives how it
+    /// ended, where it did; else [`follow`](Self::follow) goes on. What it did not take of its input is left to [`feed`](Self::feed),
+    /// and is the second that this gives.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn run(
+        &self,
+        opening: &Opening,
+        input: Bytes,
+    ) -> Result<(Option<Ended>, Option<Bytes>), Failure> {
+        let mut command = Command {
+            channel: self,
+            opening,
+            input: input.clone(),
+            patience: self.remote.patience(),
+            runs: false,
+            incoming: Incoming::default(),
         };
-        Ok(Self {
-            remote,
-            id,
-            marks: Mutex::new(marks),
-            output: tokio::sync::Mutex::new(output),
-        })
+        let trailer = self.remote.ask(&mut command).await?;
+        self.marks().unanswered = false;
+        self.heed(&trailer)?;
+        let ended = ended(&trailer);
+        let taken = usize::try_from(self.marks().taken).unwrap_or(usize::MAX);
+        let all = taken >= input.len() && trailer.contains_key("in");
+        let rest = (!all && ended.is_none()).then(|| input.slice(taken.min(input.len())..));
+        Ok((ended, rest))
     }
 
     /// Takes over what runs under this id; what is still there of its output comes first.
@@ -152,15 +182,8 @@ impl Channel {
         size: Option<Size>,
         output: Output,
     ) -> Result<Self, Failure> {
-        let channel = Self {
-            remote,
-            id: id.to_owned(),
-            marks: Mutex::new(Marks {
-                size,
-                ..Marks::default()
-            }),
-            output: tokio::sync::Mutex::new(output),
-        };
+        let channel = Self::named(remote, id.to_owned(), output);
+        channel.marks().size = size;
         channel.exchange(Exchange::new(&channel).sized()).await?;
         Ok(channel)
     }
@@ -176,11 +199,54 @@ impl Channel {
     /// # Errors
     /// See [`Failure`].
     pub async fn follow(&self) -> Result<Ended, Failure> {
+        let begun = Instant::now();
+        let mut bulk = false;
+        let mut silences = 0;
         loop {
-            let request = Exchange::new(self).waiting(Duration::MAX);
-            if let Some(ended) = self.exchange(request).await?.ended {
+            let request = Exchange::new(self).waiting(Duration::MAX).streaming(!bulk);
+            let told = tokio::select! {
+                told = self.exchange(request) => Some(told?),
+                left = self.tend(bulk) => { left?; continue },
+                () = self.interrupted.notified() => None,
+            };
+            let Some(told) = told else {
+                // What is to be jumped over must be so before it is asked for again.
+                let _ = timeout(INTERRUPTED, self.stirred.notified()).await;
+                continue;
+            };
+            if let Some(ended) = told.ended {
                 return Ok(ended);
             }
+            bulk = told.came > BULK;
+            silences = if told.came == 0 { silences + 1 } else { 0 };
+            self.rest(silences).await;
+            if begun.elapsed() > LONG {
+                self.remote.learn();
+            }
+        }
+    }
+
+    /// While an answer stays open its session is kept alive. Ends when streams pass no more.
+    async fn tend(&self, bulk: bool) -> Result<(), Failure> {
+        if bulk || !self.remote.path.streams() {
+            return std::future::pending().await;
+        }
+        let mut seconds = 0_u32;
+        while self.remote.path.streams() {
+            sleep(Duration::from_secs(1)).await;
+            seconds += 1;
+            if seconds.is_multiple_of(ALIVE) {
+                self.exchange(Exchange::new(self)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where requests pass one by one and nothing is said for long, it is asked less often; at once again when somebody types.
+    async fn rest(&self, silences: u32) {
+        if silences > RESTLESS && self.remote.in_flight() == 1 {
+            let pause = Duration::from_millis(50) * (silences - RESTLESS).min(10);
+            let _ = timeout(pause, self.stirred.notified()).await;
         }
     }
 
@@ -195,14 +261,19 @@ impl Channel {
         echo: Duration,
     ) -> Result<(), Failure> {
         let mut pending = Pending::new(self.marks().taken);
+        let terminal = self.marks().size.is_some();
         loop {
             pending.fill(input, self.remote.data_room()).await?;
             let (data, ends) = pending.next(self.remote.data_room());
             let length = data.len();
+            if terminal && data.iter().any(|key| INTERRUPTS.contains(key)) {
+                self.interrupted.notify_one();
+            }
             let request = Exchange::new(self)
                 .carrying(pending.at, data, ends)
                 .waiting(echo);
             let closes = self.exchange(request).await?.closes;
+            self.stirred.notify_waiters();
             let taken = pending.advance(self.marks().taken, length);
             if closes && pending.is_over() {
                 return Ok(());
@@ -228,10 +299,19 @@ impl Channel {
     /// # Errors
     /// See [`Failure`].
     pub async fn signal(&self, signal: i32) -> Result<(), Failure> {
-        let before = self.marks().signals;
-        self.exchange(Exchange::new(self).signalling(signal, before))
-            .await
-            .map(drop)
+        loop {
+            let before = self.marks().signals;
+            let exchange = Exchange::new(self).signalling(signal, before);
+            match self.exchange(exchange).await {
+                // It was sent, and may not have arrived.
+                Err(Failure::Refused { name, .. })
+                    if name == "not_found" && self.marks().unanswered =>
+                {
+                    sleep(NOT_YET).await;
+                }
+                other => return other.map(drop),
+            }
+        }
     }
 
     /// Tells its terminal what size it has now.
@@ -250,8 +330,23 @@ impl Channel {
 
     async fn exchange(&self, mut exchange: Exchange<'_>) -> Result<Told, Failure> {
         let trailer = self.remote.ask(&mut exchange).await?;
-        let mut marks = self.marks();
-        marks.attached.clone_from(&exchange.session);
+        let last = &exchange.last;
+        {
+            let mut marks = self.marks();
+            marks.attached.clone_from(&last.session);
+            let (out, err) = marks.acknowledged;
+            marks.acknowledged = (out.max(last.acknowledged.0), err.max(last.acknowledged.1));
+        }
+        self.heed(&trailer)?;
+        Ok(Told {
+            ended: ended(&trailer),
+            closes: last.closes,
+            came: exchange.came(),
+        })
+    }
+
+    /// What a trailer says of the channel.
+    fn heed(&self, trailer: &Object) -> Result<(), Failure> {
         if let Some(error) = trailer.get("error").and_then(Value::as_str) {
             let message = trailer.get("message").and_then(Value::as_str);
             return Err(Failure::refused(500, error, message.unwrap_or_default()));
@@ -262,15 +357,42 @@ impl Channel {
                 .and_then(Value::as_u64)
                 .unwrap_or_default()
         };
+        let mut marks = self.marks();
         marks.taken = marks.taken.max(number("in"));
         marks.signals = marks.signals.max(number("signals"));
-        Ok(Told {
-            ended: ended(&trailer),
-            closes: exchange.closes,
-        })
+        Ok(())
     }
 
-    fn marks(&self) -> MutexGuard<'_, Marks> {
+    /// Output that begins at an offset.
+    pub(super) async fn take(
+        &self,
+        stream: Stream,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), Failure> {
+        let mut output = self.output.lock().await;
+        output.take(stream, offset, data).await?;
+        let mut marks = self.marks();
+        (marks.out, marks.err) = output.offsets();
+        Ok(())
+    }
+
+    /// It is about to be sent: under this run, and in this session, if it was not before.
+    pub(super) fn begins(&self, live: &Live) {
+        let mut marks = self.marks();
+        marks.run.get_or_insert_with(|| live.run.clone());
+        marks.attached.get_or_insert_with(|| live.session.clone());
+        marks.unanswered = true;
+    }
+
+    /// Bytes that came and were not acknowledged.
+    pub(super) fn unacknowledged(&self) -> u64 {
+        let marks = self.marks();
+        let (out, err) = marks.acknowledged;
+        marks.out.saturating_sub(out) + marks.err.saturating_sub(err)
+    }
+
+    pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -288,298 +410,23 @@ fn ended(trailer: &Object) -> Option<Ended> {
     Some(signal.unwrap_or(Ended::Exit(number("exit").unwrap_or_default())))
 }
 
-fn members(opening: &Opening) -> Object {
-    let mut members = Object::new();
-    let mut add = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            members.insert(name.into(), value);
-        }
-    };
-    add("argv", opening.argv.clone().map(Into::into));
-    add("line", opening.line.clone().map(Into::into));
-    add("cwd", opening.cwd.clone().map(Into::into));
-    let env: Object = opening
-        .env
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone().into()))
-        .collect();
-    add("env", (!env.is_empty()).then(|| env.into()));
-    add("split", opening.split.then(|| true.into()));
-    add("timeout", opening.timeout.map(Into::into));
-    add("keep", opening.keep.map(Into::into));
-    let pty = opening
-        .pty
-        .as_ref()
-        .map(|(size, term)| json!({"rows": size.rows, "cols": size.cols, "term": term}));
-    add("pty", pty);
-    members
-}
+/// What makes a process on a terminal stop: Ctrl-C, Ctrl-\, Ctrl-Z.
+const INTERRUPTS: [u8; 3] = [0x03, 0x1c, 0x1a];
 
-/// `/icm`: starts it. The id makes sure that it is started once.
-struct Open<'a> {
-    id: &'a str,
-    members: Object,
-    patience: Duration,
-    /// Under which run, and in which session, it was sent first.
-    sent: Option<(Run, SessionId)>,
-}
+/// How long an interrupt may take before what was under way is asked for again.
+const INTERRUPTED: Duration = Duration::from_secs(5);
 
-impl Act for Open<'_> {
-    fn verb(&self) -> &'static str {
-        "icm"
-    }
+/// Bytes of an answer beyond which the next one will be long too.
+const BULK: usize = 32 * 1024;
 
-    fn compose(&mut self, live: &Live, _: Room) -> (Object, Bytes) {
-        self.sent
-            .get_or_insert_with(|| (live.run.clone(), live.session.clone()));
-        let mut head = self.members.clone();
-        head.insert("id".into(), self.id.into());
-        // Held back until we have long given up, it must not be carried out.
-        head.insert("by".into(), live.by(self.patience * 2).into());
-        (head, Bytes::new())
-    }
+/// What lives for so long is worth a look at the path.
+const LONG: Duration = Duration::from_secs(2);
 
-    fn belongs(&self, run: &Run) -> Result<(), Failure> {
-        match &self.sent {
-            Some((first, _)) if first != run => Err(Failure::Unknown),
-            _ => Ok(()),
-        }
-    }
+/// Seconds after which a session is told that it is still wanted.
+const ALIVE: u32 = 120;
 
-    fn head(&mut self, _: &Object) -> Result<(), Failure> {
-        Ok(())
-    }
+/// Answers without output after which a channel is asked less often.
+const RESTLESS: u32 = 20;
 
-    async fn data(&mut self, _: Stream, _: Bytes) -> Result<(), Failure> {
-        Ok(())
-    }
-}
-
-/// `/idt` and `/edt`: something in, something out.
-struct Exchange<'a> {
-    channel: &'a Channel,
-    wait: Duration,
-    input: Option<(u64, Bytes)>,
-    ends: bool,
-    signal: Option<(i32, u64)>,
-    sized: bool,
-    /// What comes out is not taken, and so not received.
-    deaf: bool,
-    /// Whether the last attempt ended the input.
-    closes: bool,
-    /// The session of the last attempt.
-    session: Option<SessionId>,
-    /// Where the next data of each stream of this answer stand.
-    at: (u64, u64),
-}
-
-impl<'a> Exchange<'a> {
-    fn new(channel: &'a Channel) -> Self {
-        Self {
-            channel,
-            wait: Duration::ZERO,
-            input: None,
-            ends: false,
-            signal: None,
-            sized: false,
-            deaf: false,
-            closes: false,
-            session: None,
-            at: (0, 0),
-        }
-    }
-
-    /// Answered when something comes, or after so long, if the path lets it be parked for that time.
-    fn waiting(self, wait: Duration) -> Self {
-        Self { wait, ..self }
-    }
-
-    fn carrying(self, at: u64, data: Bytes, ends: bool) -> Self {
-        Self {
-            input: Some((at, data)),
-            ends,
-            ..self
-        }
-    }
-
-    fn signalling(self, signal: i32, before: u64) -> Self {
-        Self {
-            signal: Some((signal, before)),
-            ..self
-        }
-    }
-
-    fn deaf(self) -> Self {
-        Self { deaf: true, ..self }
-    }
-
-    fn sized(self) -> Self {
-        Self {
-            sized: true,
-            ..self
-        }
-    }
-
-    /// The input, as much as there is room for. What is cut short does not end the input.
-    fn input(&mut self, head: &mut Object, room: Room) -> Bytes {
-        let Some((at, data)) = &self.input else {
-            return Bytes::new();
-        };
-        let length = data.len().min(room.data);
-        self.closes = self.ends && length == data.len();
-        head.insert("in".into(), (*at).into());
-        data.slice(..length)
-    }
-}
-
-impl Act for Exchange<'_> {
-    fn verb(&self) -> &'static str {
-        if self.closes { "edt" } else { "idt" }
-    }
-
-    fn compose(&mut self, live: &Live, room: Room) -> (Object, Bytes) {
-        let mut head = Object::new();
-        let data = self.input(&mut head, room);
-        let mut marks = self.channel.marks();
-        marks.run.get_or_insert_with(|| live.run.clone());
-        if marks.attached.as_ref() != Some(&live.session) {
-            head.insert("attach".into(), true.into());
-        }
-        head.insert("id".into(), self.channel.id.as_str().into());
-        head.insert("out".into(), marks.out.into());
-        head.insert("err".into(), marks.err.into());
-        let wait = self.wait.min(room.wait).as_millis();
-        head.insert(
-            "wait".into(),
-            u64::try_from(wait).unwrap_or_default().into(),
-        );
-        if let Some((signal, before)) = self.signal {
-            head.insert("signal".into(), signal.into());
-            head.insert("signals".into(), before.into());
-        }
-        if let Some(size) = marks.size.filter(|_| self.sized) {
-            head.insert("rows".into(), size.rows.into());
-            head.insert("cols".into(), size.cols.into());
-        }
-        self.session = Some(live.session.clone());
-        (head, data)
-    }
-
-    fn belongs(&self, run: &Run) -> Result<(), Failure> {
-        match &self.channel.marks().run {
-            Some(ours) if ours != run => Err(Failure::Restarted),
-            _ => Ok(()),
-        }
-    }
-
-    fn head(&mut self, head: &Object) -> Result<(), Failure> {
-        let number = |name: &str| head.get(name).and_then(Value::as_u64).unwrap_or_default();
-        self.at = (number("out"), number("err"));
-        Ok(())
-    }
-
-    async fn data(&mut self, stream: Stream, data: Bytes) -> Result<(), Failure> {
-        if self.deaf {
-            return Ok(());
-        }
-        let place = match stream {
-            Stream::Main => &mut self.at.0,
-            Stream::Second => &mut self.at.1,
-        };
-        let offset = *place;
-        *place += data.len() as u64;
-        let mut output = self.channel.output.lock().await;
-        output.take(stream, offset, &data).await?;
-        let mut marks = self.channel.marks();
-        (marks.out, marks.err) = output.offsets();
-        Ok(())
-    }
-}
-
-/// Input that the process has not taken.
-struct Pending {
-    at: u64,
-    data: BytesMut,
-    over: bool,
-    /// Bytes that a request carries; few where the process takes none.
-    most: usize,
-    stalls: u32,
-}
-
-impl Pending {
-    fn new(at: u64) -> Self {
-        Self {
-            at,
-            data: BytesMut::new(),
-            over: false,
-            most: usize::MAX,
-            stalls: 0,
-        }
-    }
-
-    /// Waits for something to send, and gathers what else is there.
-    async fn fill(
-        &mut self,
-        input: &mut Receiver<io::Result<Bytes>>,
-        room: usize,
-    ) -> Result<(), Failure> {
-        if self.data.is_empty() && !self.over {
-            let next = input.recv().await;
-            self.add(next)?;
-        }
-        while !self.over && self.data.len() < room {
-            match input.try_recv() {
-                Ok(next) => self.add(Some(next))?,
-                Err(tokio::sync::mpsc::error::TryRecvError::Disconnected) => self.add(None)?,
-                Err(tokio::sync::mpsc::error::TryRecvError::Empty) => break,
-            }
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, next: Option<io::Result<Bytes>>) -> Result<(), Failure> {
-        match next {
-            Some(data) => self.data.extend_from_slice(&data.map_err(Failure::Input)?),
-            None => self.over = true,
-        }
-        Ok(())
-    }
-
-    /// What the next request carries, and whether that is all there will ever be.
-    fn next(&self, room: usize) -> (Bytes, bool) {
-        let length = self.data.len().min(room).min(self.most);
-        let data = Bytes::copy_from_slice(self.data.get(..length).unwrap_or_default());
-        (data, self.over && length == self.data.len())
-    }
-
-    /// Drops what was taken; says how much of what was sent that is.
-    fn advance(&mut self, taken: u64, sent: usize) -> usize {
-        let fresh = usize::try_from(taken.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let fresh = fresh.min(sent);
-        self.data.advance(fresh);
-        self.at += fresh as u64;
-        fresh
-    }
-
-    fn is_over(&self) -> bool {
-        self.over && self.data.is_empty()
-    }
-
-    /// A process that takes nothing is asked more and more seldom, with little.
-    async fn adapt(&mut self, taken: usize, sent: usize) {
-        if taken == sent {
-            self.stalls = 0;
-            self.most = self.most.saturating_mul(4);
-            return;
-        }
-        self.most = if taken == 0 { PROBE } else { taken.max(PROBE) };
-        tokio::time::sleep(STALL * 2_u32.pow(self.stalls.min(5))).await;
-        self.stalls += 1;
-    }
-}
-
-/// Bytes with which it is found out whether a process takes input again.
-const PROBE: usize = 4 * 1024;
-
-/// The first pause for a process that takes no input; the longest is 32 times as long.
-const STALL: Duration = Duration::from_millis(10);
+/// How long to wait for what was sent to arrive.
+const NOT_YET: Duration = Duration::from_millis(50);

@@ -8,16 +8,25 @@
 mod answer;
 mod asking;
 mod channel;
+mod exchange;
 mod failure;
 mod files;
 mod login;
+mod memory;
+mod opening;
 mod output;
+mod path;
+mod pending;
+mod probe;
 mod remote;
 mod trust;
+mod who;
 
-pub use channel::{Channel, Ended, Opening, Size};
+pub use channel::{Channel, Ended};
 pub use failure::Failure;
 pub use files::{Change, Entry, Kind, Listing, Time};
+pub use memory::Memory;
+pub use opening::{Opening, Size};
 pub use output::{Jumped, Output};
 pub use remote::{Person, Remote};
 pub use trust::{Offer, ask_for_keys};

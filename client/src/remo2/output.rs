@@ -2,6 +2,7 @@
 //! Not here: the answers.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 use remo_protocol::remo2::answer::Stream;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -72,11 +73,19 @@ impl Output {
         }
         side.anywhere = false;
         let known = usize::try_from(side.next - offset).unwrap_or(usize::MAX);
-        let fresh = data.get(known..).unwrap_or_default();
-        if !fresh.is_empty() {
-            side.to.write_all(fresh).await.map_err(Failure::Output)?;
+        let mut fresh = data.get(known..).unwrap_or_default();
+        let some = !fresh.is_empty();
+        // Whoever waits for this may leave at any time: what was written must be counted by then.
+        while !fresh.is_empty() {
+            let written = side.to.write(fresh).await.map_err(Failure::Output)?;
+            if written == 0 {
+                return Err(Failure::Output(ErrorKind::WriteZero.into()));
+            }
+            side.next += written as u64;
+            fresh = fresh.get(written..).unwrap_or_default();
+        }
+        if some {
             side.to.flush().await.map_err(Failure::Output)?;
-            side.next += fresh.len() as u64;
         }
         Ok(())
     }

@@ -1,25 +1,29 @@
 //! One server, through whatever sessions it takes: logged in to when due, asked again when an answer is missing.
 //! Not here: what is asked, which is `channel`'s.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::Duration;
 
-use bytes::Bytes;
 use remo_protocol::fernet::Sealed;
 use remo_protocol::keys::{PrivateKey, PublicKey};
 use remo_protocol::name::UserName;
-use remo_protocol::remo2::answer::{Part, Stream};
+use remo_protocol::remo2::answer::Part;
 use remo_protocol::remo2::json::Object;
 use remo_protocol::remo2::request::{Number, Sealer};
-use remo_protocol::remo2::session_id::{Run, SessionId};
+use remo_protocol::remo2::session_id::SessionId;
+use reqwest::Response;
+use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::answer::{Answer, silent};
-use super::asking::{Act, Room, Trying};
+use super::asking::{Act, Filling, Room, Trying};
 use super::failure::{Failure, Fault};
 use super::login::{Live, log_in};
+use super::memory::Memory;
+use super::path::{Known, Path};
+use super::probe::Probing;
+use super::who::Who;
 use crate::transport::Transport;
 use crate::upload::now;
 
@@ -41,10 +45,11 @@ pub struct Remote {
     patience: Duration,
     told: Told,
     state: Mutex<State>,
-    /// Milliseconds for which the path lets an answer be parked.
-    wait: AtomicU64,
-    /// Bytes of data that the path lets through in one request.
-    data: AtomicUsize,
+    pub(crate) path: Path,
+    pub(crate) probing: Probing,
+    memory: Option<Memory>,
+    /// What the memory holds of the path.
+    kept: Lock<Option<Known>>,
 }
 
 /// Who is told of finished log-ins.
@@ -84,8 +89,10 @@ impl Remote {
             patience,
             told: Told(Box::new(|_| {})),
             state: Mutex::default(),
-            wait: AtomicU64::new(LONGEST_WAIT),
-            data: AtomicUsize::new(DATA),
+            path: Path::new(Known::default()),
+            probing: Probing::default(),
+            memory: None,
+            kept: Lock::default(),
         }
     }
 
@@ -97,6 +104,18 @@ impl Remote {
             told: Told(Box::new(told)),
             ..self
         }
+    }
+
+    /// The same with what was remembered of the path, and will be.
+    #[must_use]
+    pub fn remembering(mut self, memory: Memory) -> Self {
+        if let Some(known) = memory.recall(&self.transport.mark()) {
+            tracing::debug!(?known, "the path is remembered");
+            self.path = Path::new(known);
+            self.kept = Lock::new(Some(known));
+        }
+        self.memory = Some(memory);
+        self
     }
 
     /// For how long the path may fail before one gives up.
@@ -115,15 +134,40 @@ impl Remote {
 
     /// Says that what these acts opened is no longer wanted. It is not insisted upon: the server forgets it by itself.
     pub async fn done(&self, ids: &[&str]) {
-        let mut who = Who {
-            done: ids.iter().map(|id| (*id).to_owned()).collect(),
-        };
-        let _ = timeout(FAREWELL, self.ask(&mut who)).await;
+        let _ = timeout(FAREWELL, self.ask(&mut Who::done(ids))).await;
     }
 
-    /// How many bytes of data a request should carry at most.
-    pub(crate) fn data_room(&self) -> usize {
-        self.data.load(Ordering::Relaxed)
+    /// How many requests to have in flight where much is to be carried: four, or one where the path carries no more. It may
+    /// change at any time.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.path.in_flight()
+    }
+
+    /// How many bytes of data a request should carry at most. It may change at any time.
+    #[must_use]
+    pub fn data_room(&self) -> usize {
+        self.path.data()
+    }
+
+    /// Keeps what is known of the path, where it is not what was kept last.
+    pub(crate) fn remember(&self) {
+        let Some(memory) = self.memory.clone() else {
+            return;
+        };
+        let known = self.path.known();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.is_some_and(|kept| kept.is_about(&known)) {
+            return;
+        }
+        *kept = Some(known);
+        let mark = self.transport.mark();
+        tokio::task::spawn_blocking(move || {
+            // It is but a hint: where it cannot be kept, the next run finds out by itself.
+            if let Err(error) = memory.keep(&mark, known) {
+                tracing::debug!(%error, "what is known of the path is not kept");
+            }
+        });
     }
 
     /// Asks until there is a whole answer, or something that trying again would not change; gives its trailer.
@@ -133,16 +177,19 @@ impl Remote {
             let fault = match self.try_once(act, &mut trying).await {
                 Ok(trailer) => return Ok(trailer),
                 Err(Fault::Final(failure)) => return Err(failure),
+                Err(_) if act.is_settled() => return Ok(Object::new()),
                 Err(fault) => fault,
             };
-            if matches!(fault, Fault::TooLarge) {
-                self.shrink();
-            }
             if matches!(fault, Fault::Repeated) {
                 trying.halvings += 1;
             }
             trying.pause(&fault).await?;
         }
+    }
+
+    /// Asks once, for whoever only wants to see whether it passes.
+    pub(crate) async fn ask_once(&self, act: &mut impl Act) -> Result<Object, Fault> {
+        self.try_once(act, &mut Trying::new(self.patience)).await
     }
 
     async fn try_once(&self, act: &mut impl Act, trying: &mut Trying) -> Result<Object, Fault> {
@@ -224,20 +271,16 @@ impl Remote {
     }
 
     fn room(&self, trying: &Trying) -> Room {
-        let mut wait = self.wait.load(Ordering::Relaxed) >> trying.halvings.min(16);
+        let mut wait = self.path.wait() / 2_u32.pow(trying.halvings.min(16));
         if trying.is_failing() {
             // Whether the path lives again should show soon.
             wait = wait.min(WAIT_IN_DOUBT);
         }
         Room {
-            wait: Duration::from_millis(wait),
-            data: self.data_room(),
+            wait,
+            data: self.path.data(),
+            stream: self.path.streams() && !trying.is_failing(),
         }
-    }
-
-    fn shrink(&self) {
-        let smaller = (self.data_room() / 2).max(LEAST_DATA);
-        self.data.store(smaller, Ordering::Relaxed);
     }
 
     async fn attempt(
@@ -247,77 +290,61 @@ impl Remote {
         act: &mut impl Act,
         trying: &mut Trying,
     ) -> Result<Object, Fault> {
-        let room = self.room(trying);
-        let (mut head, data) = act.compose(live, room);
-        let wait = head.get("wait").and_then(serde_json::Value::as_u64);
+        let _pass = match act.waits_for_others() {
+            true => self.path.enter().await,
+            false => None,
+        };
+        let (mut head, data) = act.compose(live, self.room(trying));
+        let wants = Wants::of(&head);
         head.insert("verb".into(), act.verb().into());
         if !lost.is_empty() {
             let lost: Vec<_> = lost.iter().map(SessionId::as_str).collect();
             head.insert("end".into(), lost.into());
         }
-        let (body, number) = seal(live, &head, &data).map_err(Failure::Seal)?;
-        let patience = GRACE + Duration::from_millis(wait.unwrap_or_default());
-        let begun = Instant::now();
-        let outcome = self
-            .exchange(live, body, &number, patience, act, trying)
-            .await;
-        match outcome {
-            Err(Fault::Path(_)) if wait.is_some_and(|wait| wait > 0) => {
-                self.park_less(begun.elapsed());
+        let (body, number) = seal(live, &head, &data, act.filling()).map_err(Failure::Seal)?;
+        let length = body.len();
+        let passage = self.path.begin(wants.parks());
+        let mut asked = Asked {
+            live,
+            number,
+            wants,
+            begun: false,
+        };
+        let outcome = self.exchange(&mut asked, body, act, trying).await;
+        let lasted = passage.elapsed();
+        match &outcome {
+            Ok(_) => {
+                passage.answered();
+                self.path.passed(length);
+                if wants.parks() && !wants.stream {
+                    self.path.park_more(lasted);
+                }
             }
-            Ok(_) => self.park_more(wait, begun.elapsed()),
-            _ => {}
+            Err(Fault::TooLarge) => self.path.refused(length),
+            Err(Fault::Path(_)) if wants.stream => self.path.stream_cut(asked.begun, lasted),
+            Err(Fault::Path(_)) if wants.parks() => self.path.park_less(lasted),
+            Err(Fault::Path(_)) if trying.is_failing() => self.path.swallowed(length),
+            Err(_) => {}
+        }
+        if outcome.is_err() && act.waits_for_others() {
+            self.remember();
         }
         outcome
     }
 
-    /// An answer was parked for all the time that the path is thought to allow: it may allow more.
-    fn park_more(&self, asked: Option<u64>, parked: Duration) {
-        let allowed = self.wait.load(Ordering::Relaxed);
-        if asked == Some(allowed) && parked.as_millis() >= allowed.into() {
-            let more = (allowed + allowed / 4).min(LONGEST_WAIT);
-            self.wait.fetch_max(more, Ordering::Relaxed);
-        }
-    }
-
-    /// An answer was lost while it was parked: the next ones are parked for half that time.
-    fn park_less(&self, parked: Duration) {
-        let parked = u64::try_from(parked.as_millis() / 2).unwrap_or(u64::MAX);
-        if parked >= SHORTEST_WAIT {
-            self.wait.fetch_min(parked, Ordering::Relaxed);
-        }
-    }
-
     async fn exchange(
         &self,
-        live: &Live,
+        asked: &mut Asked<'_>,
         body: Vec<u8>,
-        number: &Number,
-        patience: Duration,
         act: &mut impl Act,
         trying: &mut Trying,
     ) -> Result<Object, Fault> {
-        let begun = Instant::now();
-        let sending = patience + Duration::from_millis(body.len() as u64 / SLOWEST);
-        let path = format!("/{}", act.verb());
-        let response = timeout(
-            sending,
-            self.transport.post(&path, Some(&live.cookie), body),
-        )
-        .await
-        .map_err(|_| silent(sending))?
-        .map_err(|error| Fault::Path(error.to_string()))?;
-        tracing::debug!(
-            verb = act.verb(),
-            number = number.value(),
-            status = response.status().as_u16(),
-            milliseconds = begun.elapsed().as_millis(),
-            "answered"
-        );
-        let mut answer = Answer::new(response, live, number, patience);
+        let response = self.post(asked, body, act.verb()).await?;
+        let mut answer = Answer::new(response, asked.live, &asked.number, asked.wants.silence());
         let mut refused = None;
         while let Some(part) = answer.next().await? {
             trying.good_sign();
+            asked.begun = true;
             match part {
                 Part::Head(head) => {
                     refused = refusal(&head);
@@ -328,6 +355,9 @@ impl Remote {
                 Part::Data(stream, data) => act.data(stream, data).await?,
                 Part::Nothing => {}
             }
+            if act.has_enough() {
+                return Ok(Object::new());
+            }
         }
         let trailer = answer.finish()?;
         match refused {
@@ -335,15 +365,85 @@ impl Remote {
             Some(fault) => Err(fault),
         }
     }
+
+    /// Sends a body, and waits for the head of what answers it.
+    async fn post(&self, asked: &Asked<'_>, body: Vec<u8>, verb: &str) -> Result<Response, Fault> {
+        let begun = Instant::now();
+        let sending = Duration::from_millis(body.len() as u64 / SLOWEST);
+        let patience = asked.wants.patience() + sending;
+        let path = format!("/{verb}");
+        let cookie = Some(&asked.live.cookie);
+        let response = timeout(patience, self.transport.post(&path, cookie, body))
+            .await
+            .map_err(|_| silent(patience))?
+            .map_err(|error| Fault::Path(error.to_string()))?;
+        tracing::debug!(
+            verb,
+            number = asked.number.value(),
+            status = response.status().as_u16(),
+            milliseconds = begun.elapsed().as_millis(),
+            "answered"
+        );
+        Ok(response)
+    }
+}
+
+/// A request under way.
+struct Asked<'a> {
+    live: &'a Live,
+    number: Number,
+    wants: Wants,
+    /// Something sealed has come.
+    begun: bool,
+}
+
+/// What a head asks of the path.
+#[derive(Clone, Copy)]
+struct Wants {
+    wait: Duration,
+    stream: bool,
+}
+
+impl Wants {
+    fn of(head: &Object) -> Self {
+        let number = |name: &str| head.get(name).and_then(Value::as_u64).unwrap_or_default();
+        Self {
+            wait: Duration::from_millis(number("wait").max(number("probe"))),
+            stream: head.get("stream").and_then(Value::as_bool) == Some(true),
+        }
+    }
+
+    /// Whether the answer may be long in coming.
+    fn parks(self) -> bool {
+        self.stream || self.wait > AT_ONCE
+    }
+
+    /// How long an answer may take to begin. One that streams begins at once, or it does not stream.
+    fn patience(self) -> Duration {
+        if self.stream {
+            STREAM_BEGINS
+        } else {
+            GRACE + self.wait
+        }
+    }
+
+    /// How long it may be silent then.
+    fn silence(self) -> Duration {
+        if self.stream {
+            STREAM_SILENCE
+        } else {
+            GRACE + self.wait
+        }
+    }
 }
 
 /// What a sealed head refuses; `late` did nothing, and is asked again.
 fn refusal(head: &Object) -> Option<Fault> {
-    let status = head.get("status").and_then(serde_json::Value::as_u64);
+    let status = head.get("status").and_then(Value::as_u64);
     if status == Some(200) {
         return None;
     }
-    let text = |name: &str| head.get(name).and_then(serde_json::Value::as_str);
+    let text = |name: &str| head.get(name).and_then(Value::as_str);
     let name = text("error").unwrap_or("unnamed");
     Some(if name == "late" {
         Fault::Path("the request arrived too late".into())
@@ -357,62 +457,35 @@ fn seal(
     live: &Live,
     head: &Object,
     data: &[u8],
+    filling: Filling,
 ) -> Result<(Vec<u8>, Number), remo_protocol::refusal::Refusal> {
     let mut out = Sealed::default();
     let mut sealer = Sealer::begin(live.up.clone(), live.number(), head, now(), &mut out)?;
-    for piece in data.chunks(PIECE) {
-        sealer.data(piece, now(), &mut out)?;
+    if filling == Filling::Typed {
+        sealer.typed(data, now(), &mut out)?;
+    } else {
+        for piece in data.chunks(PIECE) {
+            sealer.data(piece, now(), &mut out)?;
+        }
+    }
+    if let Filling::UpTo(length) = filling {
+        sealer.fill(length, now(), &mut out)?;
     }
     let number = sealer.finish(&Object::new(), now(), &mut out)?;
     Ok((out.text, number))
 }
 
-/// `/who`, which changes nothing but what it says is done.
-#[derive(Default)]
-struct Who {
-    done: Vec<String>,
-}
+/// How long an answer is parked while answers fail.
+const WAIT_IN_DOUBT: Duration = Duration::from_secs(1);
 
-impl Act for Who {
-    fn verb(&self) -> &'static str {
-        "who"
-    }
+/// What waits for no longer is wanted at once.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
-    fn compose(&mut self, _: &Live, _: Room) -> (Object, Bytes) {
-        let mut head = Object::new();
-        if !self.done.is_empty() {
-            head.insert("done".into(), self.done.clone().into());
-        }
-        (head, Bytes::new())
-    }
+/// How long a stream may take to begin.
+const STREAM_BEGINS: Duration = Duration::from_secs(5);
 
-    fn belongs(&self, _: &Run) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn head(&mut self, _: &Object) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn data(&mut self, _: Stream, _: Bytes) -> Result<(), Failure> {
-        Ok(())
-    }
-}
-
-/// Milliseconds for which an answer is parked, where nothing showed that the path cuts it.
-const LONGEST_WAIT: u64 = 20_000;
-
-/// Milliseconds for which one is parked while answers fail.
-const WAIT_IN_DOUBT: u64 = 1_000;
-
-/// No answer is parked for less, whatever the path does.
-const SHORTEST_WAIT: u64 = 250;
-
-/// Bytes of data in a request: sealed, they stay below 512 KiB.
-const DATA: usize = 360 * 1024;
-
-/// No request carries less, whatever the path says.
-const LEAST_DATA: usize = 4 * 1024;
+/// How long a stream may be silent: the server says every 15 s that it is there.
+const STREAM_SILENCE: Duration = Duration::from_secs(25);
 
 /// Bytes of data in a token.
 const PIECE: usize = 64 * 1024;

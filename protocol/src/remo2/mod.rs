@@ -10,6 +10,7 @@ pub mod answer;
 pub mod handshake;
 pub mod json;
 pub mod numbers;
+pub mod padding;
 pub mod request;
 pub mod session_id;
 pub mod token;

@@ -5,10 +5,12 @@ use bytes::Bytes;
 use super::{
     json::{self, Object},
     numbers::{Held, Numbers, Taken},
+    padding,
     token::{self, Kind, Token, Writer},
 };
 use crate::{
     fernet::{FernetKey, Sealed},
+    limits,
     refusal::Refusal,
 };
 
@@ -144,6 +146,8 @@ impl Number {
 pub struct Sealer {
     writer: Writer,
     number: Number,
+    /// Where the body begins in what it is appended to.
+    start: usize,
 }
 
 impl Sealer {
@@ -159,7 +163,12 @@ impl Sealer {
         out: &mut Sealed,
     ) -> Result<Self, Refusal> {
         let writer = Writer::new(key, number.value());
-        let mut sealer = Self { writer, number };
+        let start = out.text.len();
+        let mut sealer = Self {
+            writer,
+            number,
+            start,
+        };
         sealer.writer.object(Kind::Head, head, now, out)?;
         Ok(sealer)
     }
@@ -178,6 +187,48 @@ impl Sealer {
     /// As [`data`](Self::data).
     pub fn padding(&mut self, length: usize, now: u64, out: &mut Sealed) -> Result<(), Refusal> {
         self.writer.token(Kind::Padding, &vec![0; length], now, out)
+    }
+
+    /// Appends what somebody types, in place of [`data`](Self::data), and padding, so that lengths do not tell it: the body will have one
+    /// of [`padding::SIZES`], as long as it fits into one and its trailer is empty. Up to [`padding::KEYS`] bytes no line of it tells
+    /// more than that either.
+    ///
+    /// # Errors
+    /// As [`data`](Self::data).
+    pub fn typed(&mut self, data: &[u8], now: u64, out: &mut Sealed) -> Result<(), Refusal> {
+        if data.len() > padding::KEYS {
+            self.data(data, now, out)?;
+        } else {
+            let mut pieces = data.chunks(padding::KEY_LINE);
+            for _ in 0..padding::KEY_LINES {
+                match pieces.next() {
+                    Some(piece) => self.data(piece, now, out)?,
+                    None => self.padding(0, now, out)?,
+                }
+            }
+        }
+        let trailer = padding::line(b"{}".len());
+        let length = out.text.len() - self.start + trailer;
+        let rooms = padding::SIZES.into_iter();
+        let fillers = rooms
+            .filter_map(|size| size.checked_sub(length))
+            .find_map(padding::fillers);
+        for payload in fillers.into_iter().flatten() {
+            self.padding(payload, now, out)?;
+        }
+        Ok(())
+    }
+
+    /// Fills the body with bytes that mean nothing, until it is as long as this with its trailer, or a little shorter.
+    ///
+    /// # Errors
+    /// As [`data`](Self::data).
+    pub fn fill(&mut self, length: usize, now: u64, out: &mut Sealed) -> Result<(), Refusal> {
+        let end = (self.start + length).saturating_sub(padding::line(b"{}".len()));
+        while let Some(longest) = padding::longest(end.saturating_sub(out.text.len())) {
+            self.padding(longest.min(limits::REMO2_DATA), now, out)?;
+        }
+        Ok(())
     }
 
     /// Ends the body with its trailer; gives the number, by which its answer is known.

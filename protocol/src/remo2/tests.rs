@@ -170,3 +170,47 @@ fn payloads_over_their_ceiling_are_neither_sealed_nor_opened() {
         Refusal::TokenTooLarge
     );
 }
+
+fn typed(keys: &[u8]) -> Vec<Vec<u8>> {
+    let mut out = Sealed::default();
+    let number = request::Number::for_vector(7);
+    let head =
+        object(r#"{"verb":"idt","id":"0123456789abcdef0123456789abcdef","in":12,"wait":50}"#);
+    let mut sealer = request::Sealer::begin(key(), number, &head, NOW, &mut out).unwrap();
+    sealer.typed(keys, NOW, &mut out).unwrap();
+    sealer.finish(&object("{}"), NOW, &mut out).unwrap();
+    lines(&out)
+}
+
+#[test]
+fn what_is_typed_arrives_and_no_length_tells_it() {
+    let shape = |keys: &[u8]| typed(keys).iter().map(Vec::len).collect::<Vec<_>>();
+    let sum = |keys: &[u8]| shape(keys).iter().map(|length| length + 2).sum::<usize>();
+    for keys in [&b""[..], b"a", b"\x1b[A", b"0123456789abcdef"] {
+        assert_eq!(shape(keys), shape(b"x"), "{keys:?}");
+        assert_eq!(sum(keys), 2048);
+        let lines = typed(keys);
+        let (data, _) = open(&Numbers::default(), &lines.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!(data, keys);
+    }
+    for (length, size) in [(17, 2048), (700, 2048), (1500, 4096), (5000, 16_384)] {
+        assert_eq!(sum(&vec![b'x'; length]), size, "{length}");
+    }
+    assert!(sum(&[b'x'; 20_000]) > 20_000, "as it is");
+}
+
+#[test]
+fn a_body_is_filled_to_a_length_and_never_over_it() {
+    for length in [300, 1000, 512 * 1024, (1 << 20) - 1, 4 << 20] {
+        let mut out = Sealed::default();
+        let number = request::Number::for_vector(1);
+        let mut sealer =
+            request::Sealer::begin(key(), number, &object("{}"), NOW, &mut out).unwrap();
+        sealer.fill(length, NOW, &mut out).unwrap();
+        sealer.finish(&object("{}"), NOW, &mut out).unwrap();
+        assert!(out.text.len() <= length && out.text.len() + 150 > length);
+        let lines = lines(&out);
+        let (data, _) = open(&Numbers::default(), &lines.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!(data, b"");
+    }
+}

@@ -72,9 +72,18 @@ fn file() -> Option<PathBuf> {
 
 /// Where what is known of servers is kept; none where there is no home.
 pub(crate) fn folder() -> Option<PathBuf> {
+    below("XDG_CONFIG_HOME", ".config")
+}
+
+/// Where things are kept that may be lost.
+pub(crate) fn cache() -> Option<PathBuf> {
+    below("XDG_CACHE_HOME", ".cache")
+}
+
+fn below(named: &str, usual: &str) -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let base = set("XDG_CONFIG_HOME").map(PathBuf::from);
-    let base = base.or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".config")))?;
+    let base = set(named).map(PathBuf::from);
+    let base = base.or_else(|| set("HOME").map(|home| PathBuf::from(home).join(usual)))?;
     Some(base.join("remo"))
 }
 

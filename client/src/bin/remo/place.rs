@@ -9,14 +9,14 @@ use std::time::Duration;
 use base64_simd::URL_SAFE;
 use remo_client::address::ServerAddress;
 use remo_client::escape::escape;
-use remo_client::remo2::{Person, Remote, ask_for_keys};
+use remo_client::remo2::{Memory, Person, Remote, ask_for_keys};
 use remo_client::transport::{Transport, Way};
 use remo_protocol::keys::PublicKey;
 use remo_protocol::name::UserName;
 
 use crate::args::{ServerArgs, WhoArgs};
 use crate::config::{Config, Server};
-use crate::{identity, known};
+use crate::{config, identity, known};
 
 /// A server that can be asked.
 pub(crate) async fn find(args: &ServerArgs) -> Result<Remote, Box<dyn Error>> {
@@ -25,7 +25,11 @@ pub(crate) async fn find(args: &ServerArgs) -> Result<Remote, Box<dyn Error>> {
     let servers = servers(&args.who, &entry, &transport, &args.target).await?;
     let person = person(&args.who, &entry)?;
     let patience = Duration::from_secs(args.who.give_up);
-    Ok(Remote::new(transport, person, servers, patience).telling(known::remember))
+    let remote = Remote::new(transport, person, servers, patience).telling(known::remember);
+    Ok(match config::cache() {
+        Some(folder) => remote.remembering(Memory::new(folder.join("paths.json"))),
+        None => remote,
+    })
 }
 
 /// What is known of a target: a name comes before a URL.

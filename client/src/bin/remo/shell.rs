@@ -73,9 +73,10 @@ async fn open(args: &ServerArgs) -> Outcome<ExitCode> {
         ..Opening::default()
     };
     let channel = tokio::select! {
-        channel = Channel::open(remote, &opening, streams::terminal()) => channel?,
+        channel = Channel::open(remote.clone(), &opening, streams::terminal()) => channel?,
         ending = endings.wait() => return Ok(ending.code()),
     };
+    remote.learn();
     on_terminal(&channel, &mut endings, &args.target).await
 }
 
@@ -83,6 +84,7 @@ async fn resume(args: &AttachArgs) -> Outcome<ExitCode> {
     let mut endings = Endings::listen()?;
     let remote = Arc::new(place::find(&args.server).await?);
     let found = find(&remote, args).await?;
+    remote.learn();
     let target = &args.server.target;
     if found.terminal.unwrap_or(true) && raw::is_there() {
         let output = streams::terminal().resumed();
