@@ -42,7 +42,7 @@ pub(super) fn open(
     window: usize,
     counted: Counted,
 ) -> Arc<Channel> {
-    let mut second = Window::new(0, 0);
+    let mut second = Window::new(window, 0);
     second.close();
     let beginning = Beginning {
         main: Window::new(window, 0),

@@ -17,5 +17,6 @@ mod files;
 mod interactive;
 mod log_in;
 mod remo2;
+mod remo2_forward;
 mod sessions;
 mod shutdown;
