@@ -61,13 +61,31 @@ pub struct Cli {
     #[arg(long, value_name = "FOLDER")]
     pub spool_folder: Option<PathBuf>,
 
+    /// Keep at most this many bytes of each stream of remo/2 that a client has not fetched [default: 1048576]
+    #[arg(long, value_name = "BYTES")]
+    pub window: Option<usize>,
+
+    /// Let a user of remo/2 have at most this many processes and connections, ended ones that are kept
+    /// included [default: 1024]
+    #[arg(long, value_name = "NUMBER")]
+    pub user_channels: Option<usize>,
+
+    /// Let all users together have at most this many processes and connections [default: 8192]
+    #[arg(long, value_name = "NUMBER")]
+    pub channels: Option<usize>,
+
+    /// Connect to nothing for users: forward no ports
+    #[arg(long)]
+    pub no_forward: bool,
+
     /// Look at configuration, key and user database, say what is wrong with them, and exit
     #[arg(long)]
     pub config_check: bool,
 }
 
 const AFTER: &str = "\
-Configuration file keys: port, host, timeout, log, user-service, key-file, old-key-file, debug, min-dialect, spool-limit, spool-folder
+Configuration file keys: port, host, timeout, log, user-service, key-file, old-key-file, debug, min-dialect, spool-limit, spool-folder,
+window, user-channels, channels, forward
 
 A server needs a key and a user:
   build-key-pair --no-password remo_serv

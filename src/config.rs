@@ -40,6 +40,14 @@ pub struct Config {
     pub spool_limit: u64,
     /// Where they wait.
     pub spool_folder: PathBuf,
+    /// Bytes of each stream of remo/2 that wait for their client.
+    pub window: usize,
+    /// Channels of remo/2 of one user.
+    pub user_channels: usize,
+    /// Processes and connections of all users.
+    pub channels: usize,
+    /// Whether ports are forwarded.
+    pub forward: bool,
 }
 
 /// What is wrong with a configuration.
@@ -89,6 +97,10 @@ struct File {
     min_dialect: Option<String>,
     spool_limit: Option<u64>,
     spool_folder: Option<PathBuf>,
+    window: Option<usize>,
+    user_channels: Option<usize>,
+    channels: Option<usize>,
+    forward: Option<bool>,
 }
 
 impl Config {
@@ -140,8 +152,16 @@ impl Config {
                 .clone()
                 .or(file.spool_folder)
                 .unwrap_or(defaults.spool_folder),
+            window: cli.window.or(file.window).unwrap_or(defaults.window),
+            user_channels: cli
+                .user_channels
+                .or(file.user_channels)
+                .unwrap_or(defaults.channels_a_user),
+            channels: cli.channels.or(file.channels).unwrap_or(defaults.channels),
+            forward: !cli.no_forward && file.forward.unwrap_or(defaults.forward),
         };
         config.check_log()?;
+        config.check_channels()?;
         Ok(config)
     }
 
@@ -166,6 +186,10 @@ impl Config {
             session_time: self.session_time,
             spool: self.spool_limit,
             spool_folder: self.spool_folder.clone(),
+            window: self.window,
+            channels_a_user: self.user_channels,
+            channels: self.channels,
+            forward: self.forward,
             ..Limits::default()
         });
         Ok(settings)
@@ -177,6 +201,23 @@ impl Config {
         files.filter(|file| {
             fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
         })
+    }
+
+    fn check_channels(&self) -> Result<(), ConfigError> {
+        let within = |key, number: usize, range: std::ops::RangeInclusive<usize>| {
+            if range.contains(&number) {
+                Ok(())
+            } else {
+                let (least, most) = range.into_inner();
+                Err(value(
+                    key,
+                    format_args!("{number} is not within {least} and {most}"),
+                ))
+            }
+        };
+        within("window", self.window, 64 << 10..=256 << 20)?;
+        within("user-channels", self.user_channels, 1..=16_384)?;
+        within("channels", self.channels, 1..=1_000_000)
     }
 
     /// Python's `log` names a file that says how to log: nothing may be appended to that.
@@ -297,6 +338,26 @@ mod tests {
         ] {
             assert!(load(text, Cli::default()).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_user_may_take_is_set_in_the_file_and_on_the_command_line() {
+        let text = "window = 70000\nuser-channels = 5\nchannels = 6\nforward = true";
+        let config = load(
+            text,
+            Cli {
+                channels: Some(7),
+                no_forward: true,
+                ..Cli::default()
+            },
+        )
+        .unwrap();
+        let set = (config.window, config.user_channels, config.channels);
+        assert_eq!((set, config.forward), ((70_000, 5, 7), false));
+        assert!(!load("forward = false", Cli::default()).unwrap().forward);
+        let preset = Config::load(&Cli::default()).unwrap();
+        let set = (preset.window, preset.user_channels, preset.channels);
+        assert_eq!((set, preset.forward), ((1 << 20, 1024, 8192), true));
     }
 
     #[test]
