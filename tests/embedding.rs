@@ -67,7 +67,7 @@ impl Site {
         let address = format!("http://{}{prefix}", self.address).parse().unwrap();
         let identity = Identity {
             user: UserName::parse("zoe").unwrap(),
-            key: self.user.clone(),
+            key: self.user.clone().into(),
             server: self.server.public(),
         };
         let options = Options {

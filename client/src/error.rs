@@ -126,6 +126,9 @@ pub enum Error {
         "the answer was cut before it began: {0} (a Python remo_serv does this where a file is missing or is a folder)"
     )]
     CutAtOnce(String),
+    /// The user's key cannot be had: why.
+    #[error("{0}")]
+    Key(String),
     /// Nothing can be sealed.
     #[error("cannot seal the request: {0}")]
     Seal(Refusal),

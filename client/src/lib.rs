@@ -4,8 +4,6 @@
 //! what it gives is proved to be the server's. Bodies stream both ways: memory stays small whatever the size of a file.
 //!
 //! ```no_run
-//! use std::sync::Arc;
-//!
 //! use remo_client::address::ServerAddress;
 //! use remo_client::session::{Identity, Options, Session};
 //! use remo_client::transport::Transport;
@@ -16,7 +14,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let identity = Identity {
 //!     user: UserName::parse("zoe")?,
-//!     key: Arc::new(PrivateKey::from_pem(&std::fs::read("zoe_key.pem")?, None)?),
+//!     key: PrivateKey::from_pem(&std::fs::read("zoe_key.pem")?, None)?.into(),
 //!     server: PublicKey::from_pem(&std::fs::read("remo_serv.pem")?)?,
 //! };
 //! let address: ServerAddress = "https://example.org/remo".parse()?;
@@ -52,6 +50,7 @@ mod remedy;
 pub mod remo2;
 mod sending;
 pub mod session;
+pub mod signer;
 mod transfer;
 pub mod transport;
 pub mod upload;

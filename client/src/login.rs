@@ -18,7 +18,9 @@ use crate::transport::{Transport, location};
 /// Logs in once.
 pub(crate) async fn log_in(transport: &Transport, identity: &Identity) -> Result<Live, Error> {
     let begun = Instant::now();
-    let (login, body) = ClientLogin::start(&identity.user, &identity.key).map_err(Error::Seal)?;
+    let unsigned = ClientLogin::prepare(&identity.user).map_err(Error::Seal)?;
+    let sign = identity.key.sign(&unsigned.message()).await?;
+    let (login, body) = unsigned.signed(&sign);
     let response = transport.send("/auth", None, Some(body.into())).await?;
     let status = response.status().as_u16();
     tracing::debug!(

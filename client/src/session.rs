@@ -1,12 +1,11 @@
 //! A session with one server: its log-in, its verbs, and when it has to be begun anew.
 //! Not here: how an answer is read, which is `answer`, and files, which are `transfer`.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use remo_protocol::body::RequestNumber;
 use remo_protocol::dialect::Dialect;
-use remo_protocol::keys::{PrivateKey, PublicKey};
+use remo_protocol::keys::PublicKey;
 use remo_protocol::limits;
 use remo_protocol::name::UserName;
 use remo_protocol::refusal::Refusal;
@@ -19,6 +18,7 @@ use crate::error::Error;
 use crate::live::Live;
 use crate::remedy::Asked;
 use crate::sending::{Form, Sending};
+use crate::signer::Signer;
 use crate::transport::{Transport, location};
 use crate::upload::Upload;
 
@@ -27,8 +27,8 @@ use crate::upload::Upload;
 pub struct Identity {
     /// The name under which the server knows the key.
     pub user: UserName,
-    /// The user's private key.
-    pub key: Arc<PrivateKey>,
+    /// What signs with the user's private key.
+    pub key: Signer,
     /// The server's public key.
     pub server: PublicKey,
 }

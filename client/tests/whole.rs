@@ -49,7 +49,7 @@ async fn begin(home: &Home, dialect: Dialect) -> Session {
     ));
     let identity = Identity {
         user,
-        key: Arc::new(copy(&home.user_key)),
+        key: copy(&home.user_key).into(),
         server: home.server_key.public(),
     };
     Session::new(

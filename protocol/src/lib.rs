@@ -12,6 +12,7 @@
 //! - [`remo2`]: the same for dialect remo/2, which has its own log-in, bodies and numbers.
 //! - [`limits`]: every ceiling. [`refusal`]: all that a peer can do wrong.
 
+pub mod agent;
 pub mod agreement;
 pub mod body;
 pub mod dialect;

@@ -125,7 +125,56 @@ pub struct ClientLogin {
     transient: TransientKey,
 }
 
+/// A log-in of a client that its key has not signed yet: the key may be elsewhere.
+#[derive(Debug)]
+pub struct Unsigned {
+    user: UserName,
+    public: TransientPublic,
+    transient: TransientKey,
+}
+
+impl Unsigned {
+    /// What the user's key is to sign.
+    pub fn message(&self) -> Vec<u8> {
+        signed_by_client(&self.user, &self.public)
+    }
+
+    /// The log-in with its signature; gives the state, and the body of the `/auth` to send.
+    pub fn signed(self, sign: &[u8; 114]) -> (ClientLogin, Vec<u8>) {
+        let message = serde_json::json!({
+            "user": self.user.as_str(),
+            "key": URL_SAFE.encode_to_string(self.public),
+            "sign": URL_SAFE.encode_to_string(sign),
+        });
+        let transient = self.transient;
+        (ClientLogin { transient }, message.to_string().into_bytes())
+    }
+}
+
+/// Whose log-in a message is the one to sign of, if it is one. None of remo/2 is: its prefix ends with a byte that
+/// no name has, further than a key from the end.
+pub fn user_of(message: &[u8]) -> Option<UserName> {
+    let (user, _key) = message.split_last_chunk::<56>()?;
+    UserName::parse(std::str::from_utf8(user).ok()?).ok()
+}
+
 impl ClientLogin {
+    /// Draws a transient key for a log-in, up to the signature.
+    ///
+    /// # Errors
+    /// [`Refusal::RandomMissing`].
+    pub fn prepare(user: &UserName) -> Result<Unsigned, Refusal> {
+        Ok(Self::prepare_with(user, TransientKey::generate()?))
+    }
+
+    fn prepare_with(user: &UserName, transient: TransientKey) -> Unsigned {
+        Unsigned {
+            user: user.clone(),
+            public: transient.public(),
+            transient,
+        }
+    }
+
     /// Draws a transient key; gives the state, and the body of the `/auth` to send.
     ///
     /// # Errors
@@ -140,14 +189,9 @@ impl ClientLogin {
         key: &PrivateKey,
         transient: TransientKey,
     ) -> (Self, Vec<u8>) {
-        let public = transient.public();
-        let sign = key.sign(&signed_by_client(user, &public));
-        let message = serde_json::json!({
-            "user": user.as_str(),
-            "key": URL_SAFE.encode_to_string(public),
-            "sign": URL_SAFE.encode_to_string(sign),
-        });
-        (Self { transient }, message.to_string().into_bytes())
+        let unsigned = Self::prepare_with(user, transient);
+        let sign = key.sign(&unsigned.message());
+        unsigned.signed(&sign)
     }
 
     /// Proves that the server signed its answer, and only then uses the key in it.

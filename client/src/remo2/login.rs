@@ -55,7 +55,10 @@ pub(crate) async fn log_in(
     server: &PublicKey,
 ) -> Result<Live, Fault> {
     let secrets = ClientSecrets::draw().map_err(Failure::Seal)?;
-    let (handshake, body) = ClientHandshake::start(&person.user, &person.key, server, secrets);
+    let unsigned = ClientHandshake::prepare(&person.user, server, secrets);
+    let signed = person.key.sign(unsigned.message()).await;
+    let sign = signed.map_err(|error| Fault::Final(error.into()))?;
+    let (handshake, body) = unsigned.signed(&sign);
     let begun = Instant::now();
     let answer = timeout(LONGEST, ask(transport, person, body))
         .await

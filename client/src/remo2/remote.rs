@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use remo_protocol::fernet::Sealed;
-use remo_protocol::keys::{PrivateKey, PublicKey};
+use remo_protocol::keys::PublicKey;
 use remo_protocol::name::UserName;
 use remo_protocol::remo2::answer::Part;
 use remo_protocol::remo2::json::Object;
@@ -24,6 +24,7 @@ use super::memory::Memory;
 use super::path::{Known, Path};
 use super::probe::Probing;
 use super::who::Who;
+use crate::signer::Signer;
 use crate::transport::Transport;
 use crate::upload::now;
 
@@ -32,8 +33,8 @@ use crate::upload::now;
 pub struct Person {
     /// The name under which the server knows the key.
     pub user: UserName,
-    /// The private key.
-    pub key: Arc<PrivateKey>,
+    /// What signs with the private key.
+    pub key: Signer,
 }
 
 /// A server of remo/2, and our sessions with it. Several requests may be under way at once.

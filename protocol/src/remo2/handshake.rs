@@ -66,7 +66,62 @@ pub struct ClientHandshake {
     transcript: Vec<u8>,
 }
 
+/// A log-in of a client that its key has not signed yet: the key may be elsewhere.
+#[derive(Debug)]
+pub struct Unsigned {
+    secrets: ClientSecrets,
+    message: Vec<u8>,
+    members: serde_json::Value,
+}
+
+impl Unsigned {
+    /// What the user's key is to sign: Mc of the specification.
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// The log-in with its signature; gives the state, and the body of the `/auth`.
+    pub fn signed(mut self, sign: &[u8; 114]) -> (ClientHandshake, Vec<u8>) {
+        if let Some(members) = self.members.as_object_mut() {
+            members.insert("sign".into(), URL_SAFE.encode_to_string(sign).into());
+        }
+        let handshake = ClientHandshake {
+            secrets: self.secrets,
+            transcript: transcript(&self.message, sign),
+        };
+        (handshake, self.members.to_string().into_bytes())
+    }
+}
+
+/// Whose log-in a message is the one to sign of, if it is one: what signs for others signs nothing else.
+pub fn user_of(message: &[u8]) -> Option<UserName> {
+    let rest = message.strip_prefix(CLIENT)?;
+    let (length, rest) = rest.split_first_chunk::<2>()?;
+    let (user, keys) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+    let user = UserName::parse(std::str::from_utf8(user).ok()?).ok()?;
+    (keys.len() == 57 + 56 + ENCAPSULATION).then_some(user)
+}
+
 impl ClientHandshake {
+    /// A log-in to the server that has this key, up to the signature.
+    pub fn prepare(user: &UserName, server: &PublicKey, secrets: ClientSecrets) -> Unsigned {
+        let (x448, kem) = (
+            secrets.x448.public(),
+            secrets.kem.encapsulation_key().to_bytes(),
+        );
+        Unsigned {
+            message: said_by_client(user, server, &x448, &kem),
+            members: json!({
+                "v": 2,
+                "user": user.as_str(),
+                "server": URL_SAFE.encode_to_string(Sha256::digest(server.to_raw())),
+                "key": URL_SAFE.encode_to_string(x448),
+                "kem": URL_SAFE.encode_to_string(kem),
+            }),
+            secrets,
+        }
+    }
+
     /// Signs a log-in to the server that has this key; gives the state, and the body of the `/auth`.
     pub fn start(
         user: &UserName,
@@ -74,28 +129,9 @@ impl ClientHandshake {
         server: &PublicKey,
         secrets: ClientSecrets,
     ) -> (Self, Vec<u8>) {
-        let (x448, kem) = (
-            secrets.x448.public(),
-            secrets.kem.encapsulation_key().to_bytes(),
-        );
-        let message = said_by_client(user, server, &x448, &kem);
-        let sign = key.sign(&message);
-        let body = json!({
-            "v": 2,
-            "user": user.as_str(),
-            "server": URL_SAFE.encode_to_string(Sha256::digest(server.to_raw())),
-            "key": URL_SAFE.encode_to_string(x448),
-            "kem": URL_SAFE.encode_to_string(kem),
-            "sign": URL_SAFE.encode_to_string(sign),
-        });
-        let transcript = transcript(&message, &sign);
-        (
-            Self {
-                secrets,
-                transcript,
-            },
-            body.to_string().into_bytes(),
-        )
+        let unsigned = Self::prepare(user, server, secrets);
+        let sign = key.sign(unsigned.message());
+        unsigned.signed(&sign)
     }
 
     /// Proves that the server signed its answer to this log-in, and only then uses what is in it.
@@ -289,15 +325,7 @@ fn said_by_client(
     kem: &[u8],
 ) -> Vec<u8> {
     let user = user.as_str().as_bytes();
-    [
-        b"remo_serv/2 client\0",
-        &length(user)[..],
-        user,
-        &server.to_raw(),
-        key,
-        kem,
-    ]
-    .concat()
+    [CLIENT, &length(user)[..], user, &server.to_raw(), key, kem].concat()
 }
 
 /// What the server's signature binds: all that the client said, and signed.
@@ -378,6 +406,9 @@ fn length(counted: &[u8]) -> [u8; 2] {
     debug_assert!(counted.len() <= limits::AUTH_BODY);
     (counted.len() as u16).to_be_bytes()
 }
+
+/// What Mc begins with.
+const CLIENT: &[u8] = b"remo_serv/2 client\0";
 
 /// Bytes of an ML-KEM-1024 encapsulation key.
 const ENCAPSULATION: usize = 1568;

@@ -214,3 +214,33 @@ fn a_body_is_filled_to_a_length_and_never_over_it() {
         assert_eq!(data, b"");
     }
 }
+
+#[test]
+fn a_log_in_that_is_signed_elsewhere_is_the_one_that_is_signed_here() {
+    use super::handshake::{self, ClientHandshake, ClientSecrets};
+    use crate::{agreement::TransientKey, keys::PrivateKey, name::UserName};
+
+    let (key, server) = (
+        PrivateKey::from_raw(&[1; 57]),
+        PrivateKey::from_raw(&[2; 57]),
+    );
+    let user = UserName::parse("zoë").unwrap();
+    let secrets = || ClientSecrets::new(TransientKey::from_raw(&[3; 56]), &[4; 64]);
+    let unsigned = ClientHandshake::prepare(&user, &server.public(), secrets());
+    let message = unsigned.message().to_vec();
+    assert_eq!(handshake::user_of(&message), Some(user.clone()));
+    assert_eq!(crate::login::user_of(&message), None);
+    let (_, elsewhere) = unsigned.signed(&key.sign(&message));
+    let (_, here) = ClientHandshake::start(&user, &key, &server.public(), secrets());
+    assert_eq!(elsewhere, here);
+    for wrong in [
+        &message[1..],
+        &message[..message.len() - 1],
+        b"",
+        &[message.clone(), vec![0]].concat(),
+    ] {
+        assert_eq!(handshake::user_of(wrong), None);
+    }
+    let by_server = [b"remo_serv/2 server".as_slice(), &message[18..]].concat();
+    assert_eq!(handshake::user_of(&by_server), None);
+}

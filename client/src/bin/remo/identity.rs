@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use remo_client::escape::escape;
 use remo_client::session::Identity;
@@ -23,7 +22,7 @@ pub(crate) fn read(args: &PromptArgs) -> Result<Identity, Box<dyn Error>> {
     let user = user_name(args.user.as_ref())?;
     let key_file = args.key.clone().unwrap_or_else(|| usual_key(&user));
     let server = read_server(&args.server)?;
-    let key = Arc::new(read_key(&key_file, args.password_file.as_deref())?);
+    let key = read_key(&key_file, args.password_file.as_deref())?.into();
     Ok(Identity { user, key, server })
 }
 

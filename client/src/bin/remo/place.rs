@@ -3,7 +3,6 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64_simd::URL_SAFE;
@@ -79,7 +78,7 @@ fn person(args: &WhoArgs, entry: &Server) -> Result<Person, Box<dyn Error>> {
     let key = identity::read_key(&file, args.password_file.as_deref())?;
     Ok(Person {
         user,
-        key: Arc::new(key),
+        key: key.into(),
     })
 }
 
