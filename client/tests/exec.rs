@@ -138,10 +138,69 @@ fn the_input_ends_before_the_output_does() {
 }
 
 #[test]
+fn a_short_command_is_one_round_trip_after_the_log_in() {
+    let home = Home::new();
+    let server = Real::start(&home);
+    let path = Path::to(server.address, |_, _, answer| answer);
+    home.write("input", "from a file");
+    let line = "cat; echo bad >&2; exit 3";
+    let inputs = [
+        (Stdio::null(), ""),
+        (
+            std::fs::File::open(home.path("input")).unwrap().into(),
+            "from a file",
+        ),
+    ];
+    for (count, (input, text)) in inputs.into_iter().enumerate() {
+        let mut command = exec(&home, &path.url(), &["--shell", line]);
+        let done = ended(command.stdin(input).output().unwrap());
+        assert_eq!(done, (3, text.into(), "bad\n".into()));
+        assert_eq!(path.routes()[2 * count..], ["/auth", "/cmd"]);
+    }
+    let piped = fed(
+        exec(&home, &path.url(), &["--shell", line]),
+        b"from a pipe".to_vec(),
+    );
+    assert_eq!(piped, (3, b"from a pipe".to_vec(), "bad\n".into()));
+}
+
+#[test]
+fn what_takes_longer_or_has_no_end_of_input_yet_is_followed() {
+    let home = Home::new();
+    let server = Real::start(&home);
+    let path = Path::to(server.address, |_, _, answer| answer);
+    let line = "echo early; sleep 1.5; echo late; exit 4";
+    let long = run(&home, &path.url(), &["--shell", line]);
+    assert_eq!(long, (4, b"early\nlate\n".to_vec(), String::new()));
+    assert_eq!(path.routes()[..3], ["/auth", "/cmd", "/idt"]);
+    let before = path.routes().len();
+    let mut command = exec(&home, &path.url(), &["--", "echo", "deaf"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let open = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.stdout, b"deaf\n");
+    drop(open);
+    assert_eq!(path.routes()[before..][..2], ["/auth", "/icm"]);
+}
+
+#[test]
+fn output_without_end_comes_through_one_request_and_those_that_follow_it() {
+    let home = Home::new();
+    let server = Real::start(&home);
+    let line = "head -c 5000000 /dev/zero; exit 5";
+    let (code, out, err) = run(&home, &server.url(), &["--shell", line]);
+    assert_eq!((code, out.len(), &err[..]), (5, 5_000_000, ""));
+}
+
+#[test]
 fn a_path_that_loses_each_answer_once_runs_nothing_twice() {
     let home = Home::new();
     let server = Real::start(&home);
-    let path = Path::to(server.address, cut_once(&["/auth", "/icm", "/idt", "/edt"]));
+    let path = Path::to(
+        server.address,
+        cut_once(&["/auth", "/cmd", "/icm", "/idt", "/edt"]),
+    );
     let log = home.path("log").into_os_string().into_string().unwrap();
     for count in 1..=5 {
         let line = format!("cat >> {log}; echo done");
@@ -164,7 +223,7 @@ fn what_is_not_sealed_is_never_the_servers_word_and_a_dead_path_is_told() {
     let server = Real::start(&home);
     let page = b"HTTP/1.0 200 OK\r\nContent-Length: 12\r\n\r\nYou are hurt";
     let path = Path::to(server.address, move |route, _, answer| {
-        if route == "/icm" {
+        if route == "/cmd" {
             page.to_vec()
         } else {
             answer
@@ -192,7 +251,7 @@ fn a_lost_session_is_made_anew_and_the_command_goes_on() {
         answer
     });
     let log = home.path("log").into_os_string().into_string().unwrap();
-    let line = format!("echo x >> {log}; for i in 1 2 3 4 5; do echo $i; sleep 0.1; done");
+    let line = format!("echo x >> {log}; for i in 1 2 3 4 5; do echo $i; sleep 0.4; done");
     let done = run(&home, &path.url(), &["--shell", &line]);
     assert_eq!(done, (0, b"1\n2\n3\n4\n5\n".to_vec(), String::new()));
     assert_eq!(home.read("log"), b"x\n");
@@ -236,7 +295,7 @@ fn an_act_whose_answer_another_run_owes_is_not_run_again() {
     let (turn, next) = (target.clone(), other.address);
     let path = Path::to_changing(target, move |route, _, answer| {
         let mut turn = turn.lock().unwrap();
-        if route != "/icm" || *turn == next {
+        if route != "/cmd" || *turn == next {
             return answer;
         }
         *turn = next;
@@ -250,7 +309,7 @@ fn an_act_whose_answer_another_run_owes_is_not_run_again() {
         "{err}"
     );
     // The other server did not know the session, and was told nothing but a log-in.
-    assert_eq!(path.routes(), ["/auth", "/icm", "/icm", "/auth"]);
+    assert_eq!(path.routes(), ["/auth", "/cmd", "/cmd", "/auth"]);
     assert_eq!(home.read("log"), b"x\n");
 }
 

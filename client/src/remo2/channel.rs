@@ -194,6 +194,12 @@ impl Channel {
         &self.id
     }
 
+    /// Whether anything was asked of the server: before that, nothing of it is there.
+    #[must_use]
+    pub fn is_sent(&self) -> bool {
+        self.marks().run.is_some()
+    }
+
     /// Passes its output on until it has ended.
     ///
     /// # Errors
@@ -250,17 +256,18 @@ impl Channel {
         }
     }
 
-    /// Feeds it what comes from `input`, and ends its input when that ends. What comes while a request is under way
+    /// Feeds it `first` and then what comes from `input`, and ends its input when that ends. What comes while a request is under way
     /// goes with the next. `echo` is how long an answer may wait for what the process says to it.
     ///
     /// # Errors
     /// See [`Failure`].
     pub async fn feed(
         &self,
+        first: Bytes,
         input: &mut Receiver<io::Result<Bytes>>,
         echo: Duration,
     ) -> Result<(), Failure> {
-        let mut pending = Pending::new(self.marks().taken);
+        let mut pending = Pending::new(self.marks().taken, first);
         let terminal = self.marks().size.is_some();
         loop {
             pending.fill(input, self.remote.data_room()).await?;

@@ -98,6 +98,7 @@ impl Act for Command<'_> {
     fn compose(&mut self, live: &Live, room: Room) -> (Object, Bytes) {
         self.channel.begins(live);
         let mut head = members(self.opening);
+        head.remove("keep");
         head.insert("id".into(), self.channel.id().into());
         head.insert("by".into(), live.by(self.patience * 2).into());
         // It ends at no pause: what comes later is asked for by requests that do.

@@ -20,10 +20,10 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(at: u64) -> Self {
+    pub(super) fn new(at: u64, first: Bytes) -> Self {
         Self {
             at,
-            data: BytesMut::new(),
+            data: first.into(),
             over: false,
             most: usize::MAX,
             stalls: 0,

@@ -125,6 +125,21 @@ impl Remote {
         self.patience
     }
 
+    /// Logs in, where that is due.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn ready(&self) -> Result<(), Failure> {
+        let mut trying = Trying::new(self.patience);
+        loop {
+            match self.session().await {
+                Ok(_) => return Ok(()),
+                Err(Fault::Final(failure)) => return Err(failure),
+                Err(fault) => trying.pause(&fault).await?,
+            }
+        }
+    }
+
     /// What the server tells of itself and of us: the trailer of `/who`.
     ///
     /// # Errors

@@ -162,7 +162,7 @@ fn code(end: &End) -> ExitCode {
 async fn attend(channel: &Channel, endings: &mut Endings) -> Result<End, Failure> {
     let (to, mut keys) = channel_of_keys();
     let feeding = async {
-        channel.feed(&mut keys, ECHO).await?;
+        channel.feed(Bytes::new(), &mut keys, ECHO).await?;
         std::future::pending().await
     };
     tokio::select! {

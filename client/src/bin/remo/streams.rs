@@ -1,11 +1,13 @@
 //! Standard input as pieces, and standard output and error as places to write to.
 //! What goes through them is not known here.
 
-use std::io::{self, ErrorKind, Read, Write, stderr, stdin};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write, stderr, stdin};
+use std::time::Duration;
 
-use bytes::Bytes;
-use remo_client::remo2::{Jumped, Output};
+use bytes::{Bytes, BytesMut};
+use remo_client::remo2::{Failure, Jumped, Output};
 use tokio::sync::mpsc::{self, Receiver};
+use tokio::time::{Instant, timeout_at};
 
 use crate::PROGRAM;
 
@@ -30,6 +32,42 @@ pub(crate) fn input() -> Receiver<io::Result<Bytes>> {
         }
     });
     pieces
+}
+
+/// What was there of an input before anything was sent.
+pub(crate) struct Early {
+    pub(crate) data: Bytes,
+    /// The input has ended with it.
+    pub(crate) is_all: bool,
+}
+
+/// Takes what is there of an input, up to a little more than there is room for. A file or a short pipe has ended by then; a
+/// terminal is not waited for.
+pub(crate) async fn early(
+    input: &mut Receiver<io::Result<Bytes>>,
+    room: usize,
+) -> Result<Early, Failure> {
+    let mut data = BytesMut::new();
+    let moment = if stdin().is_terminal() {
+        Duration::ZERO
+    } else {
+        MOMENT
+    };
+    let end = Instant::now() + moment;
+    let is_all = loop {
+        match timeout_at(end, input.recv()).await {
+            Ok(None) => break true,
+            Ok(Some(piece)) => data.extend_from_slice(&piece.map_err(Failure::Input)?),
+            Err(_) => break false,
+        }
+        if data.len() > room {
+            break false;
+        }
+    };
+    Ok(Early {
+        data: data.freeze(),
+        is_all,
+    })
 }
 
 /// Both streams of a process, to those of this one.
@@ -60,3 +98,6 @@ fn jumped() -> Jumped {
 
 /// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
+
+/// How long the end of an input is waited for, once the log-in is over.
+const MOMENT: Duration = Duration::from_millis(10);
