@@ -85,6 +85,9 @@ fn a_shell_is_a_terminal_of_this_size_and_ends_with_its_status() {
         terminal.type_in("tty; echo $TERM; cat\r");
         terminal.expect("/dev/pts/");
         terminal.expect("xterm");
+        // While a shell starts a process, Ctrl-C may reach either of them.
+        terminal.type_in("twice\r");
+        terminal.expect("twice\r\ntwice\r\n");
         // What was typed before Ctrl-C is thrown away with it, as on any terminal.
         terminal.type_in("\x03");
         terminal.expect("^C");
