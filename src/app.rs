@@ -108,6 +108,7 @@ impl Application {
     /// Lets the requests end that only wait for something to happen: the server is about to stop.
     pub fn stop_waiting(&self) {
         self.0.crypter.channels.stop_answers();
+        self.0.crypter.files.stop();
     }
 
     /// Ends all sessions, and waits until every process that was started is gone.
@@ -115,6 +116,7 @@ impl Application {
         self.0.crypter.sessions.end_all();
         self.0.crypter.remo2.end_all();
         self.0.crypter.channels.end_all();
+        self.0.crypter.files.end_all();
         self.0.crypter.desk.living.gone().await;
     }
 
@@ -194,6 +196,7 @@ async fn sweep(inner: Weak<Inner>, pause: Duration) {
         inner.crypter.sessions.sweep();
         inner.crypter.remo2.sweep();
         inner.crypter.channels.sweep();
+        inner.crypter.files.sweep();
     }
 }
 

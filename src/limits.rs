@@ -46,6 +46,9 @@ pub struct Limits {
     pub spool_memory: usize,
     /// The folder of that file, which has no name.
     pub spool_folder: PathBuf,
+    /// The folder of what outlives the server: which uploads are unfinished. Without one they end with the
+    /// application.
+    pub state_folder: Option<PathBuf>,
 }
 
 impl Default for Limits {
@@ -71,6 +74,7 @@ impl Default for Limits {
             spool: 1 << 30,
             spool_memory: 1 << 20,
             spool_folder: "/var/tmp".into(),
+            state_folder: None,
         }
     }
 }

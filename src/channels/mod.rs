@@ -5,6 +5,8 @@
 mod answer;
 mod channel;
 mod connection;
+mod deed;
+mod deeds;
 mod environment;
 mod exchange;
 mod far;
@@ -20,6 +22,8 @@ mod window;
 pub(crate) use answer::{Answer, Ending, Part, Patience, Stream};
 pub(crate) use channel::Channel;
 pub(crate) use connection::Connect;
+pub(crate) use deed::{Deed, State};
+pub(crate) use environment::Account;
 pub(crate) use exchange::{Access, Exchange};
 pub(crate) use far::Exit;
 pub(crate) use registry::{ActId, Registry};

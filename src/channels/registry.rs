@@ -10,7 +10,7 @@ use std::{
 use remo_protocol::{name::UserName, remo2::session_id::SessionId};
 use tokio::time::Instant;
 
-use super::{Channel, Connect, Refused, Start, connection, process};
+use super::{Channel, Connect, Deed, Refused, Start, connection, process};
 use crate::{exec::Living, limits::Limits};
 
 /// The name of one act: 32 hex digits that a client drew.
@@ -41,21 +41,24 @@ pub(crate) struct Registry {
 }
 
 #[derive(Default)]
-struct Acts {
-    known: HashMap<ActId, Act>,
-    order: VecDeque<ActId>,
+pub(super) struct Acts {
+    pub(super) known: HashMap<ActId, Act>,
+    pub(super) order: VecDeque<ActId>,
     open: HashMap<ActId, Arc<Channel>>,
+    pub(super) deeds: HashMap<ActId, Arc<Deed>>,
 }
 
-struct Act {
-    verb: &'static str,
-    outcome: Outcome,
+pub(super) struct Act {
+    pub(super) verb: &'static str,
+    pub(super) outcome: Outcome,
 }
 
 /// What an act came to. Small, since many are remembered.
-enum Outcome {
+pub(super) enum Outcome {
     Open,
     Refused(Box<Refused>),
+    /// A deed, by the digest of what it was about.
+    Done(u128, Result<u64, Box<Refused>>),
     Gone,
 }
 
@@ -241,7 +244,7 @@ impl Registry {
         lock(&self.users).values().cloned().collect()
     }
 
-    fn acts(&self, user: &UserName) -> Arc<Mutex<Acts>> {
+    pub(super) fn acts(&self, user: &UserName) -> Arc<Mutex<Acts>> {
         lock(&self.users).entry(user.clone()).or_default().clone()
     }
 }
@@ -253,7 +256,7 @@ impl Drop for Registry {
 }
 
 impl Act {
-    fn has_verb(&self, verb: &'static str) -> Result<(), Refused> {
+    pub(super) fn has_verb(&self, verb: &'static str) -> Result<(), Refused> {
         if verb == self.verb {
             Ok(())
         } else {
@@ -288,13 +291,18 @@ impl Acts {
             }
             Err(refused) => Outcome::Refused(Box::new(refused.clone())),
         };
-        self.known.insert(id, Act { verb, outcome });
+        self.know(id, Act { verb, outcome });
+    }
+
+    /// Keeps an act in mind, and as many before it as there is room for.
+    pub(super) fn know(&mut self, id: ActId, act: Act) {
+        self.known.insert(id, act);
         self.order.push_back(id);
         while self.order.len() > IDS {
             let Some(oldest) = self.order.pop_front() else {
                 return;
             };
-            if self.open.contains_key(&oldest) {
+            if self.open.contains_key(&oldest) || self.deeds.contains_key(&oldest) {
                 // What is open is known as long as it is.
                 self.order.push_back(oldest);
             } else {
@@ -325,7 +333,7 @@ impl Acts {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -28,6 +28,7 @@ use crate::{
     channels::Registry,
     desk::Desk,
     exec::Living,
+    files::Files,
     ops,
     router::Verb,
     session::{self, Login, SessionId, Sessions},
@@ -38,7 +39,8 @@ pub(crate) struct Crypter {
     pub(crate) settings: Settings,
     pub(crate) sessions: Sessions,
     pub(crate) remo2: session::remo2::Sessions,
-    pub(crate) channels: Registry,
+    pub(crate) channels: Arc<Registry>,
+    pub(crate) files: Arc<Files>,
     pub(crate) desk: Desk,
     logins: Logins,
     /// Long lines that are gathered before anything of their request is proved.
@@ -54,10 +56,12 @@ pub(crate) struct Answer {
 impl Crypter {
     pub(crate) fn new(settings: Settings) -> Self {
         let (limits, living) = (settings.limits.clone(), Arc::new(Living::default()));
+        let channels = Arc::new(Registry::new(limits.clone(), living.clone()));
         Self {
             sessions: Sessions::new(limits.clone()),
             remo2: session::remo2::Sessions::new(limits.clone()),
-            channels: Registry::new(limits.clone(), living.clone()),
+            files: Arc::new(Files::new(channels.clone(), limits.state_folder.as_deref())),
+            channels,
             logins: Logins::new(&limits),
             desk: Desk { limits, living },
             long_lines: Arc::new(Semaphore::new(LONG_LINES)),

@@ -1,13 +1,40 @@
-//! Files by name: read, and replaced as a whole. Who asked for them is not known here.
+//! Files by name: read, replaced as a whole, looked after. How they are spoken of on the wire is not known here.
 
+mod acts;
+mod change;
+mod facts;
+mod hash;
+mod intervals;
+mod list;
+mod range;
 mod read;
+mod records;
+mod refusal;
+mod remove;
+mod target;
+mod upload;
+mod uploads;
+mod whole;
 
-use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt, path::Path};
+use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
 use bytes::Bytes;
 use remo_files::ReplaceError;
+use remo_protocol::remo2::json::Object;
 
+pub(crate) use acts::{Files, Op, Put};
+pub(crate) use change::Change;
 pub(crate) use read::open;
+pub(crate) use target::Attributes;
+
+/// What comes piece by piece, each got where waiting for the disk holds nobody up.
+pub(crate) trait Pieces: Send {
+    /// Puts the next bytes into the buffer, which is empty; gives the trailer at the end.
+    fn next(&mut self, buffer: &mut Vec<u8>) -> Option<Object>;
+}
+
+/// How long an answer works on something before it says how far it came.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Why there is no file to read, or none can be written.
 #[derive(Debug, thiserror::Error)]

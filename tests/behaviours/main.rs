@@ -17,6 +17,7 @@ mod files;
 mod interactive;
 mod log_in;
 mod remo2;
+mod remo2_files;
 mod remo2_forward;
 mod sessions;
 mod shutdown;

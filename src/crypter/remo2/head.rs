@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use remo_protocol::remo2::{json::Object, session_id::SessionId};
 
-use super::members::{Members, bad};
+use super::{
+    files::{self, FileAct},
+    members::{Members, bad},
+};
 use crate::channels::{ActId, Connect, Exchange, Patience, Refused, Start, Target, Terminal, What};
 
 /// The verbs of remo/2 that this server has.
@@ -15,16 +19,22 @@ pub(crate) enum Verb {
     Idt,
     Edt,
     Fwd,
+    Get,
+    Put,
+    Fs,
     Who,
 }
 
 impl Verb {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 9] = [
         Self::Cmd,
         Self::Icm,
         Self::Idt,
         Self::Edt,
         Self::Fwd,
+        Self::Get,
+        Self::Put,
+        Self::Fs,
         Self::Who,
     ];
 
@@ -42,6 +52,9 @@ impl Verb {
             Self::Idt => "idt",
             Self::Edt => "edt",
             Self::Fwd => "fwd",
+            Self::Get => "get",
+            Self::Put => "put",
+            Self::Fs => "fs",
             Self::Who => "who",
         }
     }
@@ -77,13 +90,15 @@ pub(super) enum Act {
     },
     /// Connects to somewhere.
     Forward { id: ActId, connect: Connect },
+    /// Does something with files.
+    Files(FileAct),
     /// Tells who is who.
     Who { probe: Duration },
 }
 
 impl Request {
     /// Reads `head`, whose `verb` is this one, with the data that came with it.
-    pub(super) fn read(verb: Verb, head: Object, data: &[u8]) -> Result<Self, Refused> {
+    pub(super) fn read(verb: Verb, head: Object, data: &[Bytes]) -> Result<Self, Refused> {
         let mut members = Members::new(head);
         members.text("verb")?;
         let done = members.ids("done")?;
@@ -95,6 +110,9 @@ impl Request {
             Verb::Idt => exchange(&mut members, data, false)?,
             Verb::Edt => exchange(&mut members, data, true)?,
             Verb::Fwd => forward(&mut members, data)?,
+            Verb::Get => Act::Files(files::get(&mut members, data)?),
+            Verb::Put => Act::Files(files::put(&mut members, length(data))?),
+            Verb::Fs => Act::Files(files::fs(&mut members, data)?),
             Verb::Who => who(&mut members, data)?,
         };
         members.finish()?;
@@ -122,7 +140,7 @@ fn cmd(members: &mut Members) -> Result<Act, Refused> {
     })
 }
 
-fn icm(members: &mut Members, data: &[u8]) -> Result<Act, Refused> {
+fn icm(members: &mut Members, data: &[Bytes]) -> Result<Act, Refused> {
     let id = members.id()?;
     let mut start = start(members)?;
     start.split = members.flag("split")?;
@@ -186,14 +204,14 @@ fn terminal(mut members: Members) -> Result<Terminal, Refused> {
     }
 }
 
-fn exchange(members: &mut Members, data: &[u8], ends: bool) -> Result<Act, Refused> {
+fn exchange(members: &mut Members, data: &[Bytes], ends: bool) -> Result<Act, Refused> {
     let id = members.id()?;
     let (rows, cols) = (members.small::<u16>("rows")?, members.small::<u16>("cols")?);
     let (signal, signals) = (members.small::<i32>("signal")?, members.number("signals")?);
     let exchange = Exchange {
         attach: members.flag("attach")?,
         at: members.number("in")?,
-        data: data.to_vec(),
+        data: data.concat(),
         ends,
         out: members.number("out")?,
         err: members.number("err")?,
@@ -206,7 +224,7 @@ fn exchange(members: &mut Members, data: &[u8], ends: bool) -> Result<Act, Refus
             (signal, signals) => signal.zip(signals),
         },
     };
-    if !data.is_empty() && exchange.at.is_none() {
+    if length(data) > 0 && exchange.at.is_none() {
         return Err(bad("data need 'in', the offset at which they begin"));
     }
     let wait = Duration::from_millis(members.number("wait")?.unwrap_or_default());
@@ -222,7 +240,7 @@ fn exchange(members: &mut Members, data: &[u8], ends: bool) -> Result<Act, Refus
     })
 }
 
-fn forward(members: &mut Members, data: &[u8]) -> Result<Act, Refused> {
+fn forward(members: &mut Members, data: &[Bytes]) -> Result<Act, Refused> {
     let id = members.id()?;
     let to = members.text("connect")?;
     let to = to.ok_or_else(|| bad("the member 'connect' is missing"))?;
@@ -240,7 +258,7 @@ fn keep(members: &mut Members) -> Result<Duration, Refused> {
     Ok(keep.map_or(KEEP, |keep| Duration::from_secs(keep.min(KEEP_LONGEST))))
 }
 
-fn who(members: &mut Members, data: &[u8]) -> Result<Act, Refused> {
+fn who(members: &mut Members, data: &[Bytes]) -> Result<Act, Refused> {
     let probe = Duration::from_millis(members.number("probe")?.unwrap_or_default());
     no_data(data)?;
     Ok(Act::Who {
@@ -261,8 +279,12 @@ fn both<T>(
     }
 }
 
-fn no_data(data: &[u8]) -> Result<(), Refused> {
-    if data.is_empty() {
+fn length(data: &[Bytes]) -> u64 {
+    data.iter().map(|piece| piece.len() as u64).sum()
+}
+
+pub(super) fn no_data(data: &[Bytes]) -> Result<(), Refused> {
+    if length(data) == 0 {
         Ok(())
     } else {
         Err(bad("this verb takes no data"))

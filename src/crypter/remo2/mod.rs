@@ -2,6 +2,7 @@
 //! is carried out, and only what is carried out, or refused by its own sense, is answered under the keys.
 
 mod auth;
+mod files;
 mod head;
 mod members;
 mod reply;
@@ -9,6 +10,7 @@ mod reply;
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use remo_protocol::{
     refusal::Refusal,
@@ -41,7 +43,7 @@ pub(crate) use head::Verb;
 /// A request as far as HTTP goes: not yet judged.
 struct Gathered {
     head: Object,
-    data: Vec<u8>,
+    data: Vec<Bytes>,
     whole: Whole,
 }
 
@@ -84,14 +86,8 @@ impl Crypter {
             session: session.id.clone(),
             number: taken.number(),
         };
-        let read = Members::new(trailer)
-            .finish()
-            .and_then(|()| Request::read(verb, head, &data));
-        let reply = match read {
-            Ok(request) => self.act(request, data, &session, &access).await,
-            Err(refused) => Err(refused),
-        };
-        let reply = reply.unwrap_or_else(Reply::Refused);
+        let reply = self.judged(verb, head, trailer, data, &session, &access);
+        let reply = reply.await.unwrap_or_else(Reply::Refused);
         log(&session, verb, &reply);
         Sealing {
             key: session.down.clone(),
@@ -100,10 +96,24 @@ impl Crypter {
         .response(taken, reply)
     }
 
+    async fn judged(
+        &self,
+        verb: Verb,
+        head: Object,
+        trailer: Object,
+        data: Vec<Bytes>,
+        session: &Session,
+        access: &Access,
+    ) -> Result<Reply, Refused> {
+        Members::new(trailer).finish()?;
+        let request = Request::read(verb, head, &data)?;
+        self.act(request, data, session, access).await
+    }
+
     async fn act(
         &self,
         request: Request,
-        data: Vec<u8>,
+        data: Vec<Bytes>,
         session: &Session,
         access: &Access,
     ) -> Result<Reply, Refused> {
@@ -120,7 +130,9 @@ impl Crypter {
         self.remo2.end(&session.user, &request.end);
         self.channels
             .done(&session.user, &request.done, &session.id)?;
+        self.files.done(&session.user, &request.done).await;
         match request.act {
+            Act::Files(act) => act.carry_out(&self.files, session, data).await,
             Act::Who { probe } => Ok(Reply::Object {
                 trailer: self.who(session),
                 pause: probe,
@@ -135,7 +147,7 @@ impl Crypter {
                     id,
                     "cmd",
                     &start,
-                    Some(data),
+                    Some(data.concat()),
                     &session.id,
                 )?;
                 Ok(told(channel, None, None, false, patience))
@@ -204,14 +216,18 @@ impl Crypter {
     }
 }
 
-/// Tells the log who did what; not of every key that is typed.
+/// Tells the log who did what; not of every key that is typed, nor of every piece of a file.
 fn log(session: &Session, verb: Verb, reply: &Reply) {
     let (user, verb_name) = (session.user.as_str(), verb.name());
     match reply {
         Reply::Refused(refused) => {
             tracing::info!(user, verb = verb_name, error = refused.name, "call refused");
         }
-        _ if matches!(verb, Verb::Idt | Verb::Edt) => {
+        _ if matches!(
+            verb,
+            Verb::Idt | Verb::Edt | Verb::Get | Verb::Put | Verb::Fs
+        ) =>
+        {
             tracing::debug!(user, verb = verb_name, "call")
         }
         _ => tracing::info!(user, verb = verb_name, "call"),
@@ -262,7 +278,7 @@ async fn gather(
             .open(&next)
             .map_err(|refusal| status(session, refusal))?
         {
-            data.extend_from_slice(&piece);
+            data.push(piece);
         }
     }
     if session.is_ended() {

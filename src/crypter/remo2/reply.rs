@@ -8,6 +8,7 @@ use futures_util::stream;
 use http::{HeaderValue, Response, header};
 use remo_protocol::{
     fernet::{FernetKey, Sealed},
+    limits::REMO2_DATA,
     refusal::Refusal,
     remo2::{answer, json::Object, numbers::Taken},
 };
@@ -16,6 +17,7 @@ use serde_json::json;
 use crate::{
     channels::{Answer, Ending, Exit, Part, Refused, Stream},
     clock::Clock,
+    files::Pieces,
 };
 
 /// What is answered.
@@ -24,6 +26,11 @@ pub(super) enum Reply {
     Refused(Refused),
     /// A head, and what a channel tells.
     Channel { head: Object, answer: Answer },
+    /// A head, and what comes piece by piece.
+    Pieces {
+        head: Object,
+        pieces: Box<dyn Pieces>,
+    },
     /// A head and, after a pause, a trailer.
     Object { trailer: Object, pause: Duration },
 }
@@ -68,6 +75,21 @@ impl Sealing {
                     Self::paused,
                 )))
             }
+            Reply::Pieces { mut head, pieces } => {
+                head.insert("status".into(), 200.into());
+                let sealer = self.begin(taken, &head, &mut out)?;
+                let press = Press {
+                    clock: self.clock,
+                    sealer,
+                    raw: Vec::new(),
+                    out,
+                    pieces,
+                };
+                Ok(Body::from_stream(stream::try_unfold(
+                    Pressing::Head(press),
+                    Pressing::next,
+                )))
+            }
             Reply::Channel { mut head, answer } => {
                 head.insert("status".into(), 200.into());
                 let sealer = self.begin(taken, &head, &mut out)?;
@@ -105,6 +127,64 @@ impl Sealing {
         tokio::time::sleep(pause).await;
         let finished = sealer.finish(&trailer, this.clock.now(), &mut out);
         Some((finished.map(|()| out.text.into()).map_err(cut), None))
+    }
+}
+
+/// Gets pieces and seals them, where that holds nobody up.
+struct Press {
+    clock: Clock,
+    sealer: answer::Sealer,
+    raw: Vec<u8>,
+    out: Sealed,
+    pieces: Box<dyn Pieces>,
+}
+
+/// What was sealed, and, if more comes, by whom.
+type Pressed = io::Result<(Bytes, Option<Press>)>;
+
+/// An answer in pieces: while one is sent, the next is sealed.
+enum Pressing {
+    Head(Press),
+    Ahead(tokio::task::JoinHandle<Pressed>),
+    Over,
+}
+
+impl Pressing {
+    async fn next(self) -> io::Result<Option<(Bytes, Self)>> {
+        let (sealed, press) = match self {
+            Self::Head(mut press) => (press.sealed(), Some(press)),
+            Self::Ahead(job) => job.await.map_err(io::Error::other)??,
+            Self::Over => return Ok(None),
+        };
+        let ahead = |press: Press| Self::Ahead(tokio::task::spawn_blocking(|| press.next()));
+        Ok(Some((sealed, press.map_or(Self::Over, ahead))))
+    }
+}
+
+impl Press {
+    fn next(mut self) -> Pressed {
+        self.raw.clear();
+        let trailer = self.pieces.next(&mut self.raw);
+        let now = self.clock.now();
+        for piece in self.raw.chunks(REMO2_DATA) {
+            let stream = answer::Stream::Main;
+            self.sealer
+                .data(stream, piece, now, &mut self.out)
+                .map_err(cut)?;
+        }
+        match trailer {
+            None => Ok((self.sealed(), Some(self))),
+            Some(trailer) => {
+                self.sealer
+                    .finish(&trailer, now, &mut self.out)
+                    .map_err(cut)?;
+                Ok((mem::take(&mut self.out.text).into(), None))
+            }
+        }
+    }
+
+    fn sealed(&mut self) -> Bytes {
+        mem::take(&mut self.out.text).into()
     }
 }
 

@@ -1,0 +1,706 @@
+use std::{
+    fs,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::Path,
+};
+
+use base64_simd::URL_SAFE;
+use serde_json::{Value, json};
+
+use crate::support::{Peer2, Server, peer2::Opened};
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at * 31 + at / 257) as u8).collect()
+}
+
+fn get(peer: &mut Peer2, path: &str, more: Value) -> Opened {
+    let mut members = json!({"path": path});
+    merge(&mut members, more);
+    peer.call("get", members, b"")
+}
+
+fn put(peer: &mut Peer2, id: &str, path: &str, more: Value, data: &[u8]) -> Opened {
+    let mut members = json!({"id": id, "path": path});
+    merge(&mut members, more);
+    peer.call("put", members, data)
+}
+
+fn fs_op(peer: &mut Peer2, op: &str, path: &str, more: Value) -> Opened {
+    let mut members = json!({"op": op, "path": path});
+    merge(&mut members, more);
+    peer.call("fs", members, b"")
+}
+
+fn change(peer: &mut Peer2, op: &str, path: &str, mut more: Value) -> Opened {
+    let id = peer.id();
+    merge(&mut more, json!({"id": id}));
+    fs_op(peer, op, path, more)
+}
+
+fn merge(members: &mut Value, more: Value) {
+    let more = crate::support::peer2::object(more);
+    members.as_object_mut().unwrap().extend(more);
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_is_got_whole_and_by_ranges() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let (path, data) = (server.path("file"), pattern(700_000));
+    fs::write(&path, &data).unwrap();
+    let whole = get(&mut peer, &path, json!({"hash": true}));
+    assert_eq!(whole.status(), 200, "{:?}", whole.head);
+    assert!(whole.out == data);
+    let stat = fs::metadata(&path).unwrap();
+    assert_eq!(whole.head["size"], data.len());
+    assert_eq!(whole.head["mode"], stat.mode() & 0o7777);
+    let mtime = stat.mtime() as f64 + stat.mtime_nsec() as f64 / 1e9;
+    assert!((whole.head["mtime"].as_f64().unwrap() - mtime).abs() < 1e-6);
+    assert_eq!(whole.trailer["sha256"], sha256(&data));
+    assert_eq!(whole.trailer["etag"], whole.head["etag"]);
+    for (offset, length) in [(0, 1), (1, 262_144), (262_143, 300_000), (699_999, 5)] {
+        let range = get(
+            &mut peer,
+            &path,
+            json!({"offset": offset, "length": length}),
+        );
+        let end = (offset + length).min(data.len());
+        assert!(range.out == data[offset..end], "{offset} {length}");
+        assert_eq!(range.head["etag"], whole.head["etag"]);
+        assert!(!range.trailer.contains_key("sha256"));
+    }
+    for offset in [700_000_u64, 700_001, (1 << 53) - 1] {
+        let beyond = get(&mut peer, &path, json!({"offset": offset, "hash": true}));
+        assert_eq!((beyond.status(), beyond.out.len()), (200, 0));
+        assert_eq!(beyond.trailer["sha256"], sha256(b""));
+    }
+}
+
+#[test]
+fn forty_gib_without_content_are_got_by_ranges() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let path = server.path("sparse");
+    let size = 40_u64 << 30;
+    fs::File::create(&path).unwrap().set_len(size).unwrap();
+    use std::os::unix::fs::FileExt;
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(b"the end", size - 7).unwrap();
+    let end = get(
+        &mut peer,
+        &path,
+        json!({"offset": size - 10, "length": 100}),
+    );
+    assert_eq!(end.out, b"\0\0\0the end");
+    assert_eq!(end.head["size"], size);
+    let hash = fs_op(&mut peer, "hash", &path, json!({"offset": size - 7}));
+    assert_eq!(hash.trailer["sha256"], sha256(b"the end"));
+    assert_eq!(hash.trailer["length"], 7);
+}
+
+#[test]
+fn another_content_has_another_etag() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let path = server.path("file");
+    let mut seen = Vec::new();
+    for content in ["one", "two", "two", "six"] {
+        fs::write(&path, content).unwrap();
+        let one = get(&mut peer, &path, json!({}));
+        assert_eq!(one.out, content.as_bytes());
+        let etag = one.head["etag"].as_str().unwrap().to_owned();
+        assert!(!seen.contains(&etag), "however fast it is changed");
+        assert_eq!(get(&mut peer, &path, json!({})).head["etag"], etag.as_str());
+        seen.push(etag);
+    }
+}
+
+#[test]
+fn only_regular_files_are_read_and_nothing_waits_for_a_pipe() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let pipe = server.path("pipe");
+    nix::unistd::mkfifo(Path::new(&pipe), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let folder = server.path(".");
+    for (path, error) in [
+        (pipe.as_str(), "not_file"),
+        ("/dev/zero", "not_file"),
+        ("/dev/tty", "not_file"),
+        (folder.as_str(), "is_dir"),
+        ("/nowhere/at/all", "not_found"),
+        ("/etc/passwd/x", "not_dir"),
+    ] {
+        assert_eq!(get(&mut peer, path, json!({})).error(), error, "{path}");
+        assert_eq!(
+            fs_op(&mut peer, "hash", path, json!({})).error(),
+            error,
+            "{path}"
+        );
+        let id = peer.id();
+        let refused = put(&mut peer, &id, path, json!({"last": true}), b"x");
+        assert_eq!(refused.error(), error, "{path}");
+    }
+}
+
+#[test]
+fn a_small_file_is_put_by_one_request() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let (path, data) = (server.path("file"), pattern(300_000));
+    let id = peer.id();
+    let members = json!({"last": true, "mode": 0o640, "mtime": -1.5, "sha256": sha256(&data)});
+    let done = put(&mut peer, &id, &path, members, &data);
+    assert_eq!(done.status(), 200, "{:?}", done.head);
+    assert_eq!(
+        Value::Object(done.trailer),
+        json!({"received": 300_000, "done": true})
+    );
+    assert!(fs::read(&path).unwrap() == data);
+    let stat = fs::metadata(&path).unwrap();
+    assert_eq!(stat.mode() & 0o7777, 0o640);
+    assert_eq!((stat.mtime(), stat.mtime_nsec()), (-2, 500_000_000));
+    assert_eq!(names(server.folder.path()), ["file"]);
+
+    let id = peer.id();
+    put(&mut peer, &id, &path, json!({"last": true}), b"new");
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+    assert_eq!(
+        fs::metadata(&path).unwrap().mode() & 0o7777,
+        0o640,
+        "the mode stays"
+    );
+    let (id, empty) = (peer.id(), server.path("empty"));
+    put(&mut peer, &id, &empty, json!({"last": true}), b"");
+    assert_eq!(fs::read(&empty).unwrap(), b"");
+}
+
+#[test]
+fn a_put_is_done_once_and_answered_again() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let path = server.path("file");
+    let id = peer.id();
+    let first = put(&mut peer, &id, &path, json!({"last": true}), b"first");
+    fs::write(&path, "changed since").unwrap();
+    let again = put(&mut peer, &id, &path, json!({"last": true}), b"first");
+    assert_eq!(again.trailer, first.trailer);
+    assert_eq!(fs::read(&path).unwrap(), b"changed since");
+    let other = server.path("other");
+    assert_eq!(
+        put(&mut peer, &id, &other, json!({"last": true}), b"x").error(),
+        "id_used"
+    );
+    let verb = fs_op(&mut peer, "rm", &path, json!({"id": id}));
+    assert_eq!((verb.status(), verb.error()), (409, "id_used"));
+    let cmd = peer.call("cmd", json!({"id": id, "line": "true"}), b"");
+    assert_eq!(cmd.error(), "id_used");
+    let mut bob = Peer2::bob(&server);
+    assert_eq!(
+        put(&mut bob, &id, &other, json!({"last": true}), b"x").status(),
+        200
+    );
+}
+
+#[test]
+fn parts_come_in_any_order_twice_and_the_last_before_the_others() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let (path, data) = (server.path("file"), pattern(900_000));
+    let id = peer.id();
+    let part = |peer: &mut Peer2, from: usize, to: usize, last: bool| {
+        let members = json!({"offset": from, "size": data.len(), "last": last});
+        let told = put(peer, &id, &path, members, &data[from..to]);
+        assert_eq!(told.status(), 200, "{:?}", told.head);
+        (
+            told.trailer["received"].as_u64().unwrap(),
+            told.trailer.contains_key("done"),
+        )
+    };
+    assert_eq!(part(&mut peer, 600_000, 900_000, true), (0, false));
+    assert_eq!(part(&mut peer, 0, 200_000, false), (200_000, false));
+    assert_eq!(part(&mut peer, 0, 200_000, false), (200_000, false));
+    assert_eq!(part(&mut peer, 250_000, 600_000, false), (200_000, false));
+    assert!(!Path::new(&path).exists());
+    assert_eq!(
+        names(server.folder.path()),
+        [format!(".remo-unfinished-{id}")]
+    );
+    let unfinished = fs::metadata(server.path(&format!(".remo-unfinished-{id}"))).unwrap();
+    assert_eq!(unfinished.mode() & 0o777, 0o600);
+    assert_eq!(part(&mut peer, 150_000, 260_000, false), (900_000, false));
+    assert_eq!(part(&mut peer, 900_000, 900_000, true), (900_000, true));
+    assert!(fs::read(&path).unwrap() == data);
+    assert_eq!(names(server.folder.path()), ["file"]);
+    fs::write(&path, "other").unwrap();
+    assert_eq!(
+        part(&mut peer, 0, 200_000, false),
+        (900_000, true),
+        "a late repeat"
+    );
+    assert_eq!(fs::read(&path).unwrap(), b"other");
+}
+
+#[test]
+fn parts_in_parallel_make_the_file() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let (path, data) = (server.path("file"), pattern(4_000_000));
+    let id = peer.id();
+    let requests: Vec<_> = data
+        .chunks(100_000)
+        .enumerate()
+        .map(|(at, piece)| {
+            let members = json!({"id": id, "path": path, "offset": at * 100_000});
+            peer.make("put", members, piece)
+        })
+        .collect();
+    let open: Vec<_> = requests
+        .iter()
+        .rev()
+        .map(|request| peer.begin(request))
+        .collect();
+    for (mut connection, request) in open.into_iter().zip(requests.iter().rev()) {
+        let answer = connection.answer().unwrap();
+        assert_eq!(peer.open(&answer, &request.number).unwrap().status(), 200);
+    }
+    let members = json!({"offset": data.len(), "last": true, "sha256": sha256(&data)});
+    let lasts: Vec<_> = (0..4)
+        .map(|_| {
+            let mut all = json!({"id": id, "path": path});
+            merge(&mut all, members.clone());
+            peer.make("put", all, b"")
+        })
+        .collect();
+    let open: Vec<_> = lasts.iter().map(|request| peer.begin(request)).collect();
+    for (mut connection, request) in open.into_iter().zip(&lasts) {
+        let answer = connection.answer().unwrap();
+        let told = peer.open(&answer, &request.number).unwrap().trailer;
+        assert_eq!(
+            Value::Object(told),
+            json!({"received": data.len(), "done": true})
+        );
+    }
+    assert!(fs::read(&path).unwrap() == data);
+}
+
+#[test]
+fn a_false_hash_leaves_nothing_and_is_answered_so_again() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let path = server.path("file");
+    let (one, two) = (peer.id(), peer.id());
+    let wrong = json!({"last": true, "sha256": sha256(b"what was meant")});
+    put(&mut peer, &two, &path, json!({}), b"what ");
+    for _ in 0..2 {
+        let refused = put(&mut peer, &one, &path, wrong.clone(), b"what came");
+        assert_eq!((refused.status(), refused.error()), (422, "sha256"));
+        let mut rest = wrong.clone();
+        merge(&mut rest, json!({"offset": 5}));
+        let refused = put(&mut peer, &two, &path, rest, b"came");
+        assert_eq!((refused.status(), refused.error()), (422, "sha256"));
+    }
+    assert_eq!(names(server.folder.path()), [""; 0]);
+}
+
+#[test]
+fn what_is_put_replaces_a_link_and_no_folder() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let (link, real) = (server.path("link"), server.path("real"));
+    fs::write(&real, "real").unwrap();
+    for parts in [false, true] {
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        let id = peer.id();
+        if parts {
+            put(&mut peer, &id, &link, json!({}), b"ne");
+        }
+        let offset = if parts { 2 } else { 0 };
+        let last = json!({"last": true, "offset": offset});
+        let done = put(&mut peer, &id, &link, last, &b"new"[offset..]);
+        assert_eq!(done.trailer["done"], true);
+        assert!(fs::symlink_metadata(&link).unwrap().is_file());
+        assert_eq!(fs::read(&real).unwrap(), b"real");
+    }
+    fs::create_dir(server.path("folder")).unwrap();
+    for name in ["folder", "folder/", "new/", ".", ".."] {
+        let id = peer.id();
+        let refused = put(
+            &mut peer,
+            &id,
+            &server.path(name),
+            json!({"last": true}),
+            b"x",
+        );
+        assert_eq!(refused.error(), "is_dir", "{name}");
+    }
+    let id = peer.id();
+    let nowhere = server.path("none/file");
+    for _ in 0..2 {
+        let refused = put(&mut peer, &id, &nowhere, json!({"offset": 1}), b"x");
+        assert_eq!((refused.status(), refused.error()), (404, "not_found"));
+        let _ = fs::create_dir(server.path("none"));
+    }
+}
+
+#[test]
+fn an_upload_goes_on_after_the_server_was_started_anew() {
+    let state = tempfile::tempdir().unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let start =
+        || Server::start_with(|wanted| wanted.limits.state_folder = Some(state.path().to_owned()));
+    let path = target.path().join("file").to_str().unwrap().to_owned();
+    let data = pattern(500_000);
+    let mut server = start();
+    let mut peer = Peer2::alice(&server);
+    let id = peer.id();
+    let part = |peer: &mut Peer2, from: usize, to: usize, last: bool| {
+        let members = json!({"offset": from, "last": last});
+        put(peer, &id, &path, members, &data[from..to]).trailer
+    };
+    part(&mut peer, 0, 200_000, false);
+    part(&mut peer, 400_000, 500_000, false);
+    server.stop();
+    let unfinished = format!(".remo-unfinished-{id}");
+    assert_eq!(names(target.path()), [unfinished.as_str()]);
+
+    let server = start();
+    let mut bob = Peer2::bob(&server);
+    let stranger = put(&mut bob, &id, &path, json!({}), b"");
+    assert_eq!(
+        stranger.error(),
+        "exists",
+        "another user's id is another id"
+    );
+    let mut peer = Peer2::alice(&server);
+    let other = target.path().join("other").to_str().unwrap().to_owned();
+    assert_eq!(
+        put(&mut peer, &id, &other, json!({}), b"").error(),
+        "id_used"
+    );
+    let there = part(&mut peer, 0, 0, false);
+    assert_eq!(
+        there["received"], 200_000,
+        "what came behind the gap is dropped"
+    );
+    let hash = fs_op(
+        &mut peer,
+        "hash",
+        target.path().join(&unfinished).to_str().unwrap(),
+        json!({"offset": 0, "length": 200_000}),
+    );
+    assert_eq!(hash.trailer["sha256"], sha256(&data[..200_000]));
+    let done = part(&mut peer, 200_000, 500_000, true);
+    assert_eq!(done["done"], true);
+    assert!(fs::read(&path).unwrap() == data);
+    assert_eq!(names(target.path()), ["file"]);
+    assert_eq!(names(&state.path().join("uploads")), [""; 0]);
+}
+
+#[test]
+fn an_upload_that_is_no_longer_wanted_leaves_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let start =
+        || Server::start_with(|wanted| wanted.limits.state_folder = Some(state.path().to_owned()));
+    let path = target.path().join("file").to_str().unwrap().to_owned();
+    let mut server = start();
+    let mut peer = Peer2::alice(&server);
+    let (one, two) = (peer.id(), peer.id());
+    put(&mut peer, &one, &path, json!({}), b"half");
+    put(&mut peer, &two, &path, json!({}), b"half");
+    assert_eq!(names(target.path()).len(), 2);
+    peer.call("who", json!({"done": [one]}), b"");
+    assert_eq!(names(target.path()).len(), 1);
+    assert_eq!(
+        put(&mut peer, &one, &path, json!({}), b"half").error(),
+        "gone"
+    );
+    server.stop();
+    let server = start();
+    let mut peer = Peer2::alice(&server);
+    peer.call("who", json!({"done": [two]}), b"");
+    assert_eq!(names(target.path()), [""; 0]);
+    assert_eq!(names(&state.path().join("uploads")), [""; 0]);
+}
+
+#[test]
+fn folders_are_listed_with_all_kinds_of_names() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let folder = server.folder.path();
+    let odd = std::ffi::OsStr::from_bytes(b"\xff\n");
+    fs::write(folder.join(odd), "odd").unwrap();
+    fs::write(folder.join("file \"\u{1b}"), "12345").unwrap();
+    fs::create_dir(folder.join("dir")).unwrap();
+    std::os::unix::fs::symlink(odd, folder.join("link")).unwrap();
+    let listed = fs_op(&mut peer, "ls", &server.path(""), json!({}));
+    assert_eq!(listed.status(), 200, "{:?}", listed.head);
+    let lines = listed.out.split_inclusive(|&byte| byte == b'\n');
+    let mut entries: Vec<Value> = lines
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    entries.sort_by_key(|entry| entry["name"].as_str().map(str::to_owned));
+    assert_eq!(entries.len(), 4);
+    let coded = URL_SAFE.encode_to_string(odd.as_bytes());
+    assert_eq!(entries[0]["name64"], coded);
+    assert_eq!(entries[1]["type"], "dir");
+    assert_eq!(
+        (&entries[2]["name"], &entries[2]["size"]),
+        (&"file \"\u{1b}".into(), &5.into())
+    );
+    assert_eq!(
+        (&entries[3]["type"], &entries[3]["to64"]),
+        (&"link".into(), &coded.clone().into())
+    );
+    for member in ["size", "mode", "mtime"] {
+        assert!(
+            entries.iter().all(|entry| entry[member].is_number()),
+            "{member}"
+        );
+    }
+    let path64 = URL_SAFE.encode_to_string(folder.join(odd).as_os_str().as_bytes());
+    let by_bytes = peer.call("get", json!({"path64": path64}), b"");
+    assert_eq!(by_bytes.out, b"odd");
+    let link = fs_op(&mut peer, "stat", &server.path("link"), json!({}));
+    assert_eq!(
+        (&link.trailer["type"], &link.trailer["to64"]),
+        (&"link".into(), &coded.clone().into())
+    );
+    let to = fs_op(&mut peer, "readlink", &server.path("link"), json!({}));
+    assert_eq!(Value::Object(to.trailer), json!({"to64": coded}));
+    assert_eq!(
+        fs_op(&mut peer, "readlink", &server.path("dir"), json!({})).error(),
+        "not_link"
+    );
+    assert_eq!(
+        fs_op(&mut peer, "ls", &server.path("file"), json!({})).error(),
+        "not_found"
+    );
+    assert_eq!(
+        fs_op(&mut peer, "stat", "/", json!({})).trailer["type"],
+        "dir"
+    );
+}
+
+#[test]
+fn names_are_made_moved_changed_and_removed() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let path = |name: &str| server.path(name);
+    let done = |opened: Opened| assert_eq!(opened.trailer["done"], true, "{:?}", opened.head);
+    assert_eq!(
+        change(&mut peer, "mkdir", &path("a/b/c"), json!({})).error(),
+        "not_found"
+    );
+    done(change(
+        &mut peer,
+        "mkdir",
+        &path("a/b/c/"),
+        json!({"parents": true, "mode": 0o1750}),
+    ));
+    assert_eq!(fs::metadata(path("a/b/c")).unwrap().mode() & 0o7777, 0o1750);
+    done(change(
+        &mut peer,
+        "mkdir",
+        &path("a/b/c"),
+        json!({"parents": true}),
+    ));
+    assert_eq!(
+        change(&mut peer, "mkdir", &path("a"), json!({})).error(),
+        "exists"
+    );
+    fs::write(path("a/file"), "x").unwrap();
+    fs::write(path("old"), "old").unwrap();
+    done(change(
+        &mut peer,
+        "mv",
+        &path("a/file"),
+        json!({"to": path("old")}),
+    ));
+    assert_eq!(fs::read(path("old")).unwrap(), b"x");
+    assert_eq!(
+        change(&mut peer, "mv", &path("old"), json!({"to": path("a")})).error(),
+        "is_dir"
+    );
+    done(change(
+        &mut peer,
+        "chmod",
+        &path("old"),
+        json!({"mode": 0o604}),
+    ));
+    assert_eq!(fs::metadata(path("old")).unwrap().mode() & 0o7777, 0o604);
+    done(change(
+        &mut peer,
+        "symlink",
+        &path("link"),
+        json!({"to": "a"}),
+    ));
+    assert_eq!(
+        change(&mut peer, "symlink", &path("link"), json!({"to": "a"})).error(),
+        "exists"
+    );
+    assert_eq!(fs::read_link(path("link")).unwrap(), Path::new("a"));
+    assert_eq!(
+        change(&mut peer, "rm", &path("a"), json!({})).error(),
+        "not_empty"
+    );
+    assert_eq!(
+        change(&mut peer, "rm", &path("link/"), json!({"recursive": true})).error(),
+        "not_dir"
+    );
+    done(change(
+        &mut peer,
+        "rm",
+        &path("link"),
+        json!({"recursive": true}),
+    ));
+    assert!(Path::new(&path("a/b")).exists(), "no link is followed");
+    done(change(&mut peer, "rm", &path("a/b/c"), json!({})));
+    done(change(&mut peer, "rm", &path("old"), json!({})));
+    assert_eq!(
+        change(&mut peer, "rm", &path("old"), json!({})).error(),
+        "not_found"
+    );
+    done(change(
+        &mut peer,
+        "rm",
+        &path("a"),
+        json!({"recursive": true}),
+    ));
+    assert_eq!(names(server.folder.path()), [""; 0]);
+}
+
+#[test]
+fn a_deep_and_wide_folder_is_removed_and_nothing_that_its_links_name() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let keep = server.folder.path().join("keep");
+    fs::create_dir(&keep).unwrap();
+    fs::write(keep.join("file"), "x").unwrap();
+    let mut deep = server.folder.path().join("tree");
+    for level in 0..300 {
+        fs::create_dir(&deep).unwrap();
+        std::os::unix::fs::symlink(&keep, deep.join("link")).unwrap();
+        fs::write(deep.join("file"), "x").unwrap();
+        if level % 50 == 0 {
+            (0..300).for_each(|at| fs::write(deep.join(format!("{at}")), "").unwrap());
+        }
+        deep.push("d");
+    }
+    let removed = change(
+        &mut peer,
+        "rm",
+        &server.path("tree"),
+        json!({"recursive": true}),
+    );
+    assert_eq!(removed.trailer["done"], true, "{:?}", removed.head);
+    assert_eq!(names(server.folder.path()), ["keep"]);
+    assert_eq!(names(&keep), ["file"]);
+}
+
+#[test]
+fn a_change_is_carried_out_once_for_its_id() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let (path, id) = (server.path("folder"), peer.id());
+    for _ in 0..2 {
+        let made = fs_op(&mut peer, "mkdir", &path, json!({"id": id}));
+        assert_eq!(made.trailer["done"], true);
+        let _ = fs::remove_dir(&path);
+    }
+    assert!(!Path::new(&path).exists());
+    let (missing, id) = (server.path("missing"), peer.id());
+    assert_eq!(
+        fs_op(&mut peer, "rm", &missing, json!({"id": id})).error(),
+        "not_found"
+    );
+    fs::write(&missing, "there now").unwrap();
+    assert_eq!(
+        fs_op(&mut peer, "rm", &missing, json!({"id": id})).error(),
+        "not_found"
+    );
+    assert!(Path::new(&missing).exists());
+}
+
+#[test]
+fn what_is_asked_wrongly_changes_nothing_and_uses_no_id() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let (path, id) = (server.path("file"), peer.id());
+    for (verb, members, error) in [
+        ("get", json!({}), "bad_request"),
+        ("get", json!({"path": ""}), "bad_request"),
+        ("get", json!({"path": "a\0b"}), "bad_request"),
+        ("get", json!({"path": "a", "path64": "YQ=="}), "bad_request"),
+        ("get", json!({"path64": "YQ"}), "bad_request"),
+        ("get", json!({"path": "a", "more": 1}), "unknown_member"),
+        ("get", json!({"path": "a", "offset": null}), "bad_request"),
+        ("put", json!({"path": path}), "bad_request"),
+        (
+            "put",
+            json!({"id": id, "path": path, "size": 2}),
+            "bad_request",
+        ),
+        (
+            "put",
+            json!({"id": id, "path": path, "mode": 4096}),
+            "bad_request",
+        ),
+        (
+            "put",
+            json!({"id": id, "path": path, "sha256": "00"}),
+            "bad_request",
+        ),
+        (
+            "put",
+            json!({"id": id, "path": path, "parents": true}),
+            "unknown_member",
+        ),
+        ("fs", json!({"path": path}), "bad_request"),
+        ("fs", json!({"op": "format", "path": path}), "bad_request"),
+        ("fs", json!({"op": "mkdir", "path": path}), "bad_request"),
+        (
+            "fs",
+            json!({"op": "mkdir", "path": path, "id": id, "recursive": true}),
+            "unknown_member",
+        ),
+        (
+            "fs",
+            json!({"op": "ls", "path": path, "offset": 1}),
+            "unknown_member",
+        ),
+    ] {
+        let data: &[u8] = if verb == "put" { b"abc" } else { b"" };
+        let refused = peer.call(verb, members.clone(), data);
+        assert_eq!(
+            (refused.status(), refused.error()),
+            (400, error),
+            "{verb} {members}"
+        );
+    }
+    assert_eq!(
+        peer.call("get", json!({"path": path}), b"x").error(),
+        "bad_request"
+    );
+    assert_eq!(names(server.folder.path()), [""; 0]);
+    assert_eq!(
+        put(&mut peer, &id, &path, json!({"last": true}), b"x").status(),
+        200
+    );
+}
