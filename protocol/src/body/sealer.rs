@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{RequestNumber, frame};
 use crate::{
-    fernet::{FernetKey, Sealed},
+    fernet::{FernetKey, LANES, Piece, Sealed},
     limits,
     mark::Mark,
     refusal::Refusal,
@@ -93,6 +93,28 @@ impl Sealer {
         self.token(false, data, now, out)
     }
 
+    /// Appends tokens that hold `data`, each `piece` bytes of it but the last, sealed side by side: for bulk.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal); what was appended before is not to be sent.
+    pub fn seal_pieces(
+        &mut self,
+        data: &[u8],
+        piece: usize,
+        now: u64,
+        out: &mut Sealed,
+    ) -> Result<(), Refusal> {
+        for batch in data.chunks(piece.saturating_mul(LANES).max(1)) {
+            let pieces: Vec<&[u8]> = batch.chunks(piece.max(1)).collect();
+            let last = self.made.saturating_add(pieces.len() as u64 - 1);
+            if self.numbers.is_some() && last >= u64::from(limits::LAST_NUMBER) {
+                return Err(Refusal::NumbersExhausted);
+            }
+            self.tokens(false, &pieces, now, out)?;
+        }
+        Ok(())
+    }
+
     /// Appends what ends the body: in dialect 0.6 the token that says so, in 0.3 nothing but, in an
     /// answer without data, an empty token.
     ///
@@ -143,29 +165,56 @@ impl Sealer {
     }
 
     fn token(&mut self, end: bool, data: &[u8], now: u64, out: &mut Sealed) -> Result<(), Refusal> {
-        if data.len() > limits::TOKEN_PLAIN - 64 {
+        self.tokens(end, &[data], now, out)
+    }
+
+    /// Up to [`LANES`] tokens.
+    fn tokens(
+        &mut self,
+        end: bool,
+        data: &[&[u8]],
+        now: u64,
+        out: &mut Sealed,
+    ) -> Result<(), Refusal> {
+        if data
+            .iter()
+            .any(|data| data.len() > limits::TOKEN_PLAIN - 64)
+        {
             return Err(Refusal::TokenTooLarge);
         }
+        let heads = (self.made..)
+            .take(data.len())
+            .map(|number| self.head(number, end));
+        let heads = heads.collect::<Result<Vec<_>, _>>()?;
+        let pieces: Vec<_> = heads
+            .iter()
+            .zip(data)
+            .map(|(head, data)| Piece { head, data })
+            .collect();
         if self.lineation == Lineation::Between && self.made > 0 {
-            out.text.extend_from_slice(b"\r\n");
+            out.text.extend_from_slice(END_OF_LINE);
         }
-        let head = self.head(end)?;
         match &self.mark {
-            Some(mark) => self.key.seal_with(&head, data, now, &mark.vector()?, out),
-            None => self.key.seal(&head, data, now, out)?,
+            Some(mark) => {
+                let ivs = data.iter().map(|_| mark.vector());
+                let ivs = ivs.collect::<Result<Vec<_>, _>>()?;
+                self.key
+                    .seal_each_with(&pieces, now, &ivs, END_OF_LINE, out);
+            }
+            None => self.key.seal_each(&pieces, now, END_OF_LINE, out)?,
         }
         if self.lineation == Lineation::After {
-            out.text.extend_from_slice(b"\r\n");
+            out.text.extend_from_slice(END_OF_LINE);
         }
-        self.made += 1;
+        self.made += data.len() as u64;
         Ok(())
     }
 
-    fn head(&self, end: bool) -> Result<Vec<u8>, Refusal> {
+    fn head(&self, number: u64, end: bool) -> Result<Vec<u8>, Refusal> {
         let Some(numbers) = &self.numbers else {
             return Ok(Vec::new());
         };
-        let number = u16::try_from(self.made).map_err(|_| Refusal::NumbersExhausted)?;
+        let number = u16::try_from(number).map_err(|_| Refusal::NumbersExhausted)?;
         let begin = number == 0;
         let mut head = frame::write(begin, end, numbers.request.value(), number).to_vec();
         if begin {
@@ -174,3 +223,5 @@ impl Sealer {
         Ok(head)
     }
 }
+
+const END_OF_LINE: &[u8] = b"\r\n";

@@ -59,6 +59,36 @@ fn an_answer_of_any_number_of_tokens_opens_to_its_data() {
 }
 
 #[test]
+fn pieces_sealed_side_by_side_make_the_body_that_they_make_one_by_one() {
+    let data: Vec<u8> = (0..20 * 700 + 5).map(|i| i as u8).collect();
+    for lineation in [Lineation::Between, Lineation::After] {
+        let mut out = Sealed::default();
+        let mut sealer = Sealer::v0_6(key(), lineation, RequestNumber::FIRST, b"200");
+        sealer.seal(b"first", NOW, &mut out).unwrap();
+        sealer.seal_pieces(&data, 700, NOW, &mut out).unwrap();
+        sealer.finish(NOW, &mut out).unwrap();
+        let body = lines(&out.text);
+        assert_eq!(body.len(), 1 + 21 + 1);
+        let opened = open(&body, RequestNumber::FIRST, 200).unwrap();
+        assert_eq!(opened, [b"first", &*data].concat());
+    }
+}
+
+#[test]
+fn pieces_leave_the_last_number_to_the_end() {
+    let mut sealer = Sealer::v0_6(key(), Lineation::After, RequestNumber::FIRST, b"200");
+    let mut out = Sealed::default();
+    let most = usize::from(limits::LAST_NUMBER);
+    sealer
+        .seal_pieces(&vec![0; most - 3], 1, NOW, &mut out)
+        .unwrap();
+    let more = sealer.seal_pieces(&[0; 4], 1, NOW, &mut out);
+    assert_eq!(more, Err(Refusal::NumbersExhausted));
+    sealer.seal_pieces(&[0; 3], 1, NOW, &mut out).unwrap();
+    sealer.finish(NOW, &mut out).unwrap();
+}
+
+#[test]
 fn an_answer_that_was_cut_reordered_doubled_or_moved_is_refused() {
     let body = lines(&answer(&[b"one", b"two"]));
     let [first, second, end] = [0, 1, 2].map(|i| body[i].clone());

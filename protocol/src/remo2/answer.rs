@@ -65,6 +65,20 @@ impl Sealer {
         self.writer.token(kind, data, now, out)
     }
 
+    /// Appends data of the main stream as tokens of `piece` bytes, but for the last, sealed side by side: for bulk.
+    ///
+    /// # Errors
+    /// As [`data`](Self::data); what was appended before is not to be sent.
+    pub fn pieces(
+        &mut self,
+        data: &[u8],
+        piece: usize,
+        now: u64,
+        out: &mut Sealed,
+    ) -> Result<(), Refusal> {
+        self.writer.pieces(Kind::Data, data, piece, now, out)
+    }
+
     /// Appends so many bytes that mean nothing: to be heard of, or to hide a length.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::json::{self, Object};
 use crate::{
-    fernet::{FernetKey, Sealed},
+    fernet::{FernetKey, LANES, Piece, Sealed},
     limits,
     refusal::Refusal,
 };
@@ -112,15 +112,19 @@ pub fn seal(
     if payload.len() > kind.ceiling() {
         return Err(Refusal::TokenTooLarge);
     }
+    key.seal(&frame(kind, request, index), payload, now, out)?;
+    out.text.extend_from_slice(END_OF_LINE);
+    Ok(())
+}
+
+fn frame(kind: Kind, request: u64, index: u32) -> [u8; HEADER] {
     let mut head = [0; HEADER];
     let (letter, rest) = head.split_at_mut(1);
     let (number, place) = rest.split_at_mut(8);
     letter.copy_from_slice(&[kind.letter()]);
     number.copy_from_slice(&request.to_be_bytes());
     place.copy_from_slice(&index.to_be_bytes());
-    key.seal(&head, payload, now, out)?;
-    out.text.extend_from_slice(b"\r\n");
-    Ok(())
+    head
 }
 
 /// Seals the tokens of one body, in their order.
@@ -163,6 +167,40 @@ impl Writer {
         self.next = self.next.checked_add(1).ok_or(Refusal::NumbersExhausted)?;
         Ok(())
     }
+
+    /// Appends tokens of one kind that hold `data`, each `piece` bytes of it but the last, sealed side by side.
+    pub(super) fn pieces(
+        &mut self,
+        kind: Kind,
+        data: &[u8],
+        piece: usize,
+        now: u64,
+        out: &mut Sealed,
+    ) -> Result<(), Refusal> {
+        if piece.min(data.len()) > kind.ceiling() {
+            return Err(Refusal::TokenTooLarge);
+        }
+        for batch in data.chunks(piece.saturating_mul(LANES).max(1)) {
+            let data: Vec<&[u8]> = batch.chunks(piece.max(1)).collect();
+            let count = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            let next = self
+                .next
+                .checked_add(count)
+                .ok_or(Refusal::NumbersExhausted)?;
+            let heads = (self.next..next).map(|index| frame(kind, self.request, index));
+            let heads: Vec<_> = heads.collect();
+            let pieces = heads
+                .iter()
+                .zip(data)
+                .map(|(head, data)| Piece { head, data });
+            let pieces: Vec<_> = pieces.collect();
+            self.key.seal_each(&pieces, now, END_OF_LINE, out)?;
+            out.text.extend_from_slice(END_OF_LINE);
+            self.next = next;
+        }
+        Ok(())
+    }
 }
 
+const END_OF_LINE: &[u8] = b"\r\n";
 const HEADER: usize = 1 + 8 + 4;
