@@ -61,6 +61,11 @@ pub struct Cli {
     #[arg(long, value_name = "FOLDER")]
     pub spool_folder: Option<PathBuf>,
 
+    /// Write down in this folder what outlives the server: which uploads of remo/2 are unfinished [default:
+    /// remo_serv_state]
+    #[arg(long, value_name = "FOLDER")]
+    pub state_folder: Option<PathBuf>,
+
     /// Keep at most this many bytes of each stream of remo/2 that a client has not fetched [default: 1048576]
     #[arg(long, value_name = "BYTES")]
     pub window: Option<usize>,
@@ -85,7 +90,7 @@ pub struct Cli {
 
 const AFTER: &str = "\
 Configuration file keys: port, host, timeout, log, user-service, key-file, old-key-file, debug, min-dialect, spool-limit, spool-folder,
-window, user-channels, channels, forward
+state-folder, window, user-channels, channels, forward
 
 A server needs a key and a user:
   build-key-pair --no-password remo_serv

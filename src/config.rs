@@ -40,6 +40,8 @@ pub struct Config {
     pub spool_limit: u64,
     /// Where they wait.
     pub spool_folder: PathBuf,
+    /// Where it is written down what outlives the server; made when there is something.
+    pub state_folder: PathBuf,
     /// Bytes of each stream of remo/2 that wait for their client.
     pub window: usize,
     /// Channels of remo/2 of one user.
@@ -97,6 +99,7 @@ struct File {
     min_dialect: Option<String>,
     spool_limit: Option<u64>,
     spool_folder: Option<PathBuf>,
+    state_folder: Option<PathBuf>,
     window: Option<usize>,
     user_channels: Option<usize>,
     channels: Option<usize>,
@@ -152,6 +155,11 @@ impl Config {
                 .clone()
                 .or(file.spool_folder)
                 .unwrap_or(defaults.spool_folder),
+            state_folder: cli
+                .state_folder
+                .clone()
+                .or(file.state_folder)
+                .unwrap_or_else(|| "remo_serv_state".into()),
             window: cli.window.or(file.window).unwrap_or(defaults.window),
             user_channels: cli
                 .user_channels
@@ -186,6 +194,7 @@ impl Config {
             session_time: self.session_time,
             spool: self.spool_limit,
             spool_folder: self.spool_folder.clone(),
+            state_folder: Some(self.state_folder.clone()),
             window: self.window,
             channels_a_user: self.user_channels,
             channels: self.channels,

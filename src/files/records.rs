@@ -33,21 +33,17 @@ pub(crate) struct Record {
 }
 
 impl Records {
-    /// Those below the state folder, which is made where it is not there.
-    ///
-    /// # Errors
-    /// Where it cannot be made.
-    pub(crate) fn open(state: &Path) -> io::Result<Self> {
-        let folder = state.join("uploads");
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)?;
-        Ok(Self(folder))
+    /// Those below the state folder, which is made when there is something to write down.
+    pub(crate) fn new(state: &Path) -> Self {
+        Self(state.join("uploads"))
     }
 
     /// Writes down an upload that begins.
     pub(crate) fn create(&self, user: &UserName, id: ActId, path: &Path) -> io::Result<Record> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.0)?;
         let name = self.name(user, id);
         let mut file = options().create_new(true).open(&name)?;
         let received = counted(0);
@@ -87,7 +83,11 @@ impl Records {
     pub(crate) fn stale(&self, age: Duration) -> io::Result<Vec<(ActId, UserName, Record)>> {
         let now = SystemTime::now();
         let mut stale = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
+        let entries = match fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(stale),
+            entries => entries?,
+        };
+        for entry in entries {
             let entry = entry?;
             let changed = entry.metadata()?.modified()?;
             if now.duration_since(changed).is_ok_and(|since| since >= age) {

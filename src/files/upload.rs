@@ -81,8 +81,10 @@ impl Upload {
             }
         }
         // The record first, so that no part is without one.
-        let record = records.map(|records| records.create(user, id, path));
-        let record = record.transpose().map_err(failed)?;
+        let record = records.and_then(|records| {
+            let record = records.create(user, id, path);
+            record.inspect_err(unkept).ok()
+        });
         let made = make(&part);
         if made.is_err()
             && let Some(record) = &record
@@ -167,9 +169,8 @@ impl Upload {
         there.used = Instant::now();
         let received = there.intervals.prefix();
         if let Some(record) = there.record.as_mut().filter(|_| received != before) {
-            record
-                .write(received)
-                .map_err(|error| kept(self.target.path(), &error))?;
+            // It then says less than is there: more is sent again, and nothing is lost.
+            let _ = record.write(received).inspect_err(unkept);
         }
         Ok(received)
     }
@@ -304,6 +305,11 @@ fn take_up(part: &Target) -> io::Result<File> {
     }
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     Ok(file)
+}
+
+/// The upload goes on, but not after the server is started anew.
+fn unkept(error: &io::Error) {
+    tracing::warn!(%error, "an unfinished upload is not written down (see --state-folder)");
 }
 
 /// The state folder does not take what has to be written down.

@@ -38,15 +38,8 @@ pub(crate) struct Uploads {
 
 impl Uploads {
     pub(crate) fn new(state: Option<&Path>) -> Self {
-        let records = state.and_then(|state| match Records::open(state) {
-            Ok(records) => Some(Arc::new(records)),
-            Err(error) => {
-                tracing::error!(%error, "unfinished uploads are not kept: the state folder cannot be used");
-                None
-            }
-        });
         Self {
-            records,
+            records: state.map(|state| Arc::new(Records::new(state))),
             open: Mutex::default(),
             umask: umask(),
             born: Instant::now(),

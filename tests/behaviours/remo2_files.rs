@@ -7,7 +7,7 @@ use std::{
 use base64_simd::URL_SAFE;
 use serde_json::{Value, json};
 
-use crate::support::{Peer2, Server, peer2::Opened};
+use crate::support::{Connection, Peer2, Server, peer2::Opened, program::Folder};
 
 fn sha256(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
@@ -703,4 +703,140 @@ fn what_is_asked_wrongly_changes_nothing_and_uses_no_id() {
         put(&mut peer, &id, &path, json!({"last": true}), b"x").status(),
         200
     );
+}
+
+#[test]
+fn a_full_disk_leaves_only_what_can_be_gone_on_with() {
+    let folder = Folder::new();
+    let before = "mkdir full; mount -t tmpfs -o size=1m none full";
+    let arguments = ["--interface", "127.0.0.1", "--port", "0"];
+    let Some(server) = folder.start_apart(before, &arguments) else {
+        eprintln!("nobody may mount here: nothing was tested");
+        return;
+    };
+    let raw = |byte| remo_protocol::keys::PrivateKey::from_raw(&[byte; 57]);
+    let mut peer = Peer2::log_in_at(server.address(), &raw(3), "alice", &raw(1));
+    let full = folder.0.path().join("full");
+    let path = |name: &str| full.join(name).to_str().unwrap().to_owned();
+    let listed = |peer: &mut Peer2| fs_op(peer, "ls", &path(""), json!({})).out;
+
+    let (id, data) = (peer.id(), pattern(1_500_000));
+    let file = path("file");
+    let refused = put(&mut peer, &id, &file, json!({"last": true}), &data);
+    assert_eq!((refused.status(), refused.error()), (507, "no_space"));
+    assert_eq!(listed(&mut peer), b"", "nothing is left");
+    let fits = put(&mut peer, &id, &file, json!({"last": true}), &data[..1000]);
+    assert_eq!(fits.trailer["done"], true, "the id was not used");
+
+    let (id, large) = (peer.id(), path("large"));
+    let mut part = |peer: &mut Peer2, at: usize, last: bool| {
+        let piece = &data[at..at + 500_000];
+        put(
+            peer,
+            &id,
+            &large,
+            json!({"offset": at, "last": last}),
+            piece,
+        )
+    };
+    assert_eq!(part(&mut peer, 0, false).trailer["received"], 500_000);
+    let refused = part(&mut peer, 500_000, false);
+    let refused = if refused.status() == 200 {
+        part(&mut peer, 1_000_000, true)
+    } else {
+        refused
+    };
+    assert_eq!((refused.status(), refused.error()), (507, "no_space"));
+    assert!(!String::from_utf8_lossy(&listed(&mut peer)).contains("large"));
+    let grown = peer.line(&format!("mount -o remount,size=8m {}", path("")), b"");
+    assert_eq!(
+        grown.trailer["exit"],
+        0,
+        "{:?}",
+        String::from_utf8_lossy(&grown.err)
+    );
+    part(&mut peer, 500_000, false);
+    let done = part(&mut peer, 1_000_000, true);
+    assert_eq!(done.trailer["done"], true, "{:?}", done.head);
+    let size = fs_op(&mut peer, "stat", &path("large"), json!({})).trailer["size"].clone();
+    assert_eq!(size, 1_500_000);
+    let (status, log) = server.stop();
+    assert!(status.success(), "{log}");
+    assert_eq!(
+        names(&folder.0.path().join("remo_serv_state/uploads")),
+        [""; 0]
+    );
+}
+
+#[test]
+fn what_the_account_may_not_do_is_forbidden() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let (folder, file) = (server.path("closed"), server.path("closed/file"));
+    fs::create_dir(&folder).unwrap();
+    fs::write(&file, "secret").unwrap();
+    let close = |mode| {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    close(0o000);
+    if fs::read(&file).is_ok() {
+        // Nothing is closed to root but what nobody may change.
+        let (id, proc) = (peer.id(), "/proc/self/new");
+        let refused = put(&mut peer, &id, proc, json!({"last": true}), b"x");
+        assert!(
+            matches!(refused.error(), "forbidden" | "not_found" | "failed"),
+            "{refused:?}"
+        );
+        assert_eq!(
+            change(&mut peer, "rm", "/proc/version", json!({})).error(),
+            "forbidden"
+        );
+    } else {
+        let id = peer.id();
+        assert_eq!(get(&mut peer, &file, json!({})).error(), "forbidden");
+        assert_eq!(
+            fs_op(&mut peer, "ls", &folder, json!({})).error(),
+            "forbidden"
+        );
+        assert_eq!(
+            change(&mut peer, "rm", &file, json!({})).error(),
+            "forbidden"
+        );
+        let new = server.path("closed/new");
+        for _ in 0..2 {
+            let refused = put(&mut peer, &id, &new, json!({"last": true}), b"x");
+            assert_eq!((refused.status(), refused.error()), (403, "forbidden"));
+        }
+    }
+    close(0o700);
+}
+
+#[test]
+fn a_cut_body_changes_nothing() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let (id, path) = (peer.id(), server.path("file"));
+    let request = peer.make(
+        "put",
+        json!({"id": id, "path": path, "last": true}),
+        &pattern(300_000),
+    );
+    let cut = request.body.len() / 2;
+    let mut connection = Connection::open(server.address);
+    let cookie = peer.cookie.clone();
+    let end = request.body[..cut]
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .unwrap()
+        + 1;
+    for to in [cut, end] {
+        let answer = connection.request("/put", &cookie, &request.body[..to]);
+        assert_eq!((answer.status, answer.body.as_slice()), (400, &b""[..]));
+        connection = Connection::open(server.address);
+    }
+    assert_eq!(names(server.folder.path()), [""; 0]);
+    let answer = peer.send(&request);
+    let done = peer.open(&answer, &request.number).unwrap();
+    assert_eq!(done.trailer["done"], true, "its number is still free");
 }

@@ -71,9 +71,19 @@ impl Peer2 {
     }
 
     pub fn log_in(server: &Server, user: &str, key: &PrivateKey) -> Self {
-        let mut connection = Connection::open(server.address);
+        Self::log_in_at(server.address, &server.key, user, key)
+    }
+
+    /// As [`log_in`](Self::log_in), to a server whose key is this one.
+    pub fn log_in_at(
+        address: SocketAddr,
+        server: &PrivateKey,
+        user: &str,
+        key: &PrivateKey,
+    ) -> Self {
+        let mut connection = Connection::open(address);
         let user = UserName::parse(user).unwrap();
-        let public = server.key.public();
+        let public = server.public();
         let (handshake, body) =
             ClientHandshake::start(&user, key, &public, ClientSecrets::draw().unwrap());
         let answer = connection.request("/auth", "", &body);
@@ -86,7 +96,7 @@ impl Peer2 {
             keys,
             counter: Counter::default(),
             cookie,
-            address: server.address,
+            address,
             next_id: 0,
         }
     }

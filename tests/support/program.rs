@@ -13,7 +13,7 @@ use remo_protocol::{
 use remo_serv::users::{SqliteUserService, StoredForm};
 use rustix::process::{Pid, Signal, kill_process};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_remo-serv");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_remo-serv");
 
 /// A folder with a key and a database, and the program in it.
 pub struct Folder(pub tempfile::TempDir);
@@ -61,24 +61,40 @@ impl Folder {
     }
 
     pub fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = self
-            .command(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut ready = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap())
-            .read_line(&mut ready)
-            .unwrap();
-        Running {
-            child,
-            ready: ready.trim_end().to_owned(),
-        }
+        Running::start(self.command(arguments)).expect("the program starts")
+    }
+
+    /// The program in a namespace of its own, after the lines of `before`; none where the system does not
+    /// let this user have one.
+    pub fn start_apart(&self, before: &str, arguments: &[&str]) -> Option<Running> {
+        let mut command = Command::new("unshare");
+        command
+            .args(["-rm", "sh", "-ec"])
+            .arg(format!("{before}\nexec \"$0\" \"$@\""))
+            .arg(PROGRAM)
+            .args(arguments)
+            .current_dir(self.0.path())
+            .stdin(Stdio::null());
+        Running::start(command)
     }
 }
 
 impl Running {
+    fn start(mut command: Command) -> Option<Self> {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let mut ready = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut ready)
+            .unwrap();
+        let ready = ready.trim_end().to_owned();
+        let running = Self { child, ready };
+        (!running.ready.is_empty()).then_some(running)
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.ready
             .rsplit("http://")
