@@ -140,8 +140,8 @@ impl Channel {
         self.changed();
         let channel = self.clone();
         let end = async move {
-            if let Some(far) = far {
-                far.hang_up().await;
+            if let Some((far, left)) = far {
+                far.hang_up(left).await;
             }
             channel.tasks().clear();
         };

@@ -2,7 +2,7 @@
 //! it otherwise resets it, so that nothing but a whole `/edt` looks like an end to the other side.
 
 use std::{
-    future::{Future, ready},
+    future::Future,
     io,
     pin::Pin,
     sync::{Arc, OnceLock},
@@ -15,12 +15,14 @@ use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::watch,
+    time::timeout,
 };
 
 use super::{
     Refused, Stream,
     channel::Channel,
-    far::{Exit, Far},
+    far::{Exit, Far, Left},
     input::Input,
     state::{Beginning, Opening},
     target::Target,
@@ -44,12 +46,13 @@ pub(super) fn open(
 ) -> Arc<Channel> {
     let mut second = Window::new(window, 0);
     second.close();
+    let (giving, given) = watch::channel(());
     let beginning = Beginning {
         main: Window::new(window, 0),
         second,
         input: Input::default(),
         opening: Opening::UnderWay,
-        far: Box::new(Connection),
+        far: Box::new(Connection { given }),
         session,
         keep: connect.keep,
     };
@@ -58,7 +61,7 @@ pub(super) fn open(
     channel.spawn(async move {
         let _counted = counted;
         match to.connect().await {
-            Ok(stream) => converse(&here, stream).await,
+            Ok(stream) => converse(&here, stream, giving).await,
             Err(error) => here.settle(Opening::Refused(refused(&to, &error))),
         }
     });
@@ -78,7 +81,7 @@ fn refused(to: &Target, error: &io::Error) -> Refused {
 }
 
 /// Moves bytes both ways until both directions have ended, or the connection is broken.
-async fn converse(channel: &Channel, stream: TcpStream) {
+async fn converse(channel: &Channel, stream: TcpStream, giving: watch::Sender<()>) {
     if let Err(error) = resets_unless_ended(&stream) {
         let message = format!("cannot set up the connection: {}", remo_cli::reason(&error));
         return channel.settle(Opening::Refused(Refused::new(500, "failed", message)));
@@ -99,6 +102,7 @@ async fn converse(channel: &Channel, stream: TcpStream) {
             // Reading tells it, after what had come before.
             let _ = broken.set(error.kind());
         }
+        drop(giving);
         Ok(())
     };
     let _ = tokio::try_join!(reading, writing);
@@ -161,8 +165,11 @@ impl AsyncWrite for Half {
     }
 }
 
-/// What there is to a connection beside its bytes: nothing. Its task holds it.
-struct Connection;
+/// What there is to a connection beside its bytes. Its task holds it.
+struct Connection {
+    /// Closed once there is no more input to give.
+    given: watch::Receiver<()>,
+}
 
 impl Far for Connection {
     fn signal(&self, _: i32) -> Result<(), Refused> {
@@ -173,7 +180,22 @@ impl Far for Connection {
         ))
     }
 
-    fn hang_up(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(ready(()))
+    /// What was sent as a whole is given as a whole, if it is taken in time.
+    fn hang_up(mut self: Box<Self>, left: Left) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let time = match left {
+            Left { ended: false, .. } => Duration::ZERO,
+            Left { stopping: true, .. } => GIVE_WHEN_STOPPING,
+            Left { ended: true, .. } => GIVE,
+        };
+        Box::pin(async move {
+            let all_given = async { while self.given.changed().await.is_ok() {} };
+            let _ = timeout(time, all_given).await;
+        })
     }
 }
+
+/// How long the far end may take for input that was ended, when nobody wants its output any more.
+const GIVE: Duration = Duration::from_secs(60);
+
+/// The same when the server stops.
+const GIVE_WHEN_STOPPING: Duration = Duration::from_secs(3);

@@ -32,7 +32,16 @@ pub(super) trait Far: Send {
     fn signal(&self, signal: i32) -> Result<(), Refused>;
 
     /// Nobody wants it any more. What is then to be waited for comes back; its streams are closed after that.
-    fn hang_up(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    fn hang_up(self: Box<Self>, left: Left) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// How things were left when nobody wanted it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Left {
+    /// Its input was ended, though perhaps not all of it has been given yet.
+    pub(super) ended: bool,
+    /// The server stops.
+    pub(super) stopping: bool,
 }
 
 /// How the far end ended.

@@ -74,6 +74,11 @@ impl Input {
         }
     }
 
+    /// Whether it has been ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ends
+    }
+
     /// What ended may go on.
     pub(super) fn go_on(&mut self) {
         self.ends = false;

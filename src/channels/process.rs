@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::{
     Refused, Stream,
     channel::Channel,
-    far::{Exit, Far},
+    far::{Exit, Far, Left},
     input::Input,
     start::{Start, Started},
     state::{Beginning, Opening},
@@ -198,7 +198,7 @@ impl Far for Process {
     }
 
     /// The group gets SIGHUP, 1 s later SIGKILL.
-    fn hang_up(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn hang_up(self: Box<Self>, _: Left) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let group = self.group.lock().take();
         Box::pin(async move {
             if let Some(group) = group {

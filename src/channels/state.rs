@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     Refused, Stream,
     exchange::{Access, Exchange},
-    far::{Exit, Far},
+    far::{Exit, Far, Left},
     input::Input,
     window::Window,
 };
@@ -123,10 +123,14 @@ impl State {
     }
 
     /// Its far end, which is to be hung up, the first time.
-    pub(super) fn forget(&mut self) -> Option<Box<dyn Far>> {
+    pub(super) fn forget(&mut self) -> Option<(Box<dyn Far>, Left)> {
         self.forgotten = true;
         self.close();
-        self.far.take()
+        let left = Left {
+            ended: self.input.has_ended(),
+            stopping: self.stopping,
+        };
+        self.far.take().map(|far| (far, left))
     }
 
     /// An answer begins, or is over.

@@ -410,3 +410,25 @@ fn who_lists_where_a_connection_goes() {
         )
     );
 }
+
+#[test]
+fn what_was_ended_is_given_as_a_whole_though_it_is_done() {
+    let (server, there) = (Server::start(), There::listen());
+    let mut peer = Peer2::alice(&server);
+    let (id, mut far) = there.connect(&mut peer);
+    let data = vec![9; 1 << 20];
+    let mut at = 0;
+    // More than the system holds for a far end that does not read.
+    for _ in 0..8 {
+        let sent = peer.call("idt", json!({"id": id, "in": at}), &data);
+        at = sent.trailer["in"].as_u64().unwrap();
+    }
+    eventually("the end is taken", || {
+        let end = peer.call("edt", json!({"id": id, "in": at}), b"");
+        end.trailer["in"] == json!(at)
+    });
+    peer.call("who", json!({"done": [id]}), b"");
+    let mut all = Vec::new();
+    far.read_to_end(&mut all).unwrap();
+    assert_eq!(all.len() as u64, at);
+}

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{sleep, timeout};
 
+use super::asking::Act;
 use super::exchange::{Exchange, Incoming};
 use super::failure::Failure;
 use super::login::Live;
@@ -138,7 +139,12 @@ impl Channel {
             opening,
             patience: self.remote.patience(),
         };
-        self.remote.ask(&mut open).await?;
+        self.opened_by(&mut open).await
+    }
+
+    /// Has what was prepared opened by this act, which calls [`begins`](Self::begins).
+    pub(super) async fn opened_by(&self, act: &mut impl Act) -> Result<(), Failure> {
+        self.remote.ask(act).await?;
         self.marks().unanswered = false;
         Ok(())
     }
@@ -368,6 +374,11 @@ impl Channel {
         marks.taken = marks.taken.max(number("in"));
         marks.signals = marks.signals.max(number("signals"));
         Ok(())
+    }
+
+    /// Whoever takes its output learns that there is no more.
+    pub(super) async fn end_output(&self) -> Result<(), Failure> {
+        self.output.lock().await.end().await
     }
 
     /// Output that begins at an offset.

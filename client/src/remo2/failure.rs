@@ -102,6 +102,12 @@ impl Failure {
         )
     }
 
+    /// Whether the far end of a forwarded connection broke it.
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        matches!(self, Self::Refused { name, .. } if name == "reset")
+    }
+
     /// Whether the reader of the output went away, which is no failure worth words.
     #[must_use]
     pub fn is_broken_pipe(&self) -> bool {

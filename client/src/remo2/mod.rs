@@ -3,7 +3,8 @@
 //!
 //! [`Remote`] is one server, whatever sessions it takes: it logs in, asks again what was not answered, and believes only what
 //! the server sealed. [`Channel`] is one process there, with offsets for all that goes in and comes out, so that nothing is
-//! lost, doubled or run twice. Files are [`Remote`]'s too: [`Entry`], [`Listing`], [`Change`].
+//! lost, doubled or run twice. A connection that [`Forwarding`] carries is a
+//! channel too. Files are [`Remote`]'s: [`Entry`], [`Listing`], [`Change`].
 
 mod answer;
 mod asking;
@@ -11,6 +12,7 @@ mod channel;
 mod exchange;
 mod failure;
 mod files;
+mod forward;
 mod login;
 mod memory;
 mod opening;
@@ -25,6 +27,7 @@ mod who;
 pub use channel::{Channel, Ended};
 pub use failure::Failure;
 pub use files::{Change, Entry, Kind, Listing, Time};
+pub use forward::Forwarding;
 pub use memory::Memory;
 pub use opening::{Opening, Size};
 pub use output::{Jumped, Output};

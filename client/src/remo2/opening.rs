@@ -129,7 +129,7 @@ impl Act for Command<'_> {
 }
 
 /// What was sent to another run of the server, and not answered, is not sent again.
-fn unanswered(channel: &Channel, run: &Run) -> Result<(), Failure> {
+pub(super) fn unanswered(channel: &Channel, run: &Run) -> Result<(), Failure> {
     match &channel.marks().run {
         Some(first) if first != run => Err(Failure::Unknown),
         _ => Ok(()),

@@ -54,6 +54,11 @@ impl Output {
         (self.main.next, self.second.next)
     }
 
+    /// Says to who takes the first stream that there is no more.
+    pub(crate) async fn end(&mut self) -> Result<(), Failure> {
+        self.main.to.shutdown().await.map_err(Failure::Output)
+    }
+
     /// Takes `data` that begin at `offset`: what is new of them is written.
     pub(crate) async fn take(
         &mut self,

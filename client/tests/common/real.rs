@@ -31,6 +31,10 @@ impl Real {
     }
 
     pub fn start_at(home: &Home, port: u16) -> Self {
+        Self::start_with(home, port, |_| {})
+    }
+
+    pub fn start_with(home: &Home, port: u16, change: impl FnOnce(&mut Settings)) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -46,7 +50,9 @@ impl Real {
         let key = PrivateKey::from_pem(home.server_key.to_pem().unwrap().as_bytes(), None).unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let (address, done) = runtime.block_on(async {
-            let application = Application::new(Settings::new(key, Arc::new(users)));
+            let mut settings = Settings::new(key, Arc::new(users));
+            change(&mut settings);
+            let application = Application::new(settings);
             let listener = Listener::bind(&Address::new("127.0.0.1", port))
                 .await
                 .unwrap();

@@ -9,6 +9,7 @@ use remo_client::encoding::Encoding;
 use remo_protocol::dialect::Dialect;
 use remo_protocol::name::UserName;
 
+use crate::forward_args::ForwardArgs;
 use crate::fs_args::FilesCommand;
 
 /// The client of remo-serv: commands and files on machines that can be reached by nothing but HTTP
@@ -37,6 +38,9 @@ pub(crate) enum Subcommand {
     Attach(AttachArgs),
     /// Show what runs on a server for you
     List(ListArgs),
+    /// Carry connections to ports here on to where the server reaches
+    #[command(after_help = AFTER_FORWARD, after_long_help = AFTER_FORWARD)]
+    Forward(ForwardArgs),
     #[command(flatten)]
     Files(FilesCommand),
     #[command(external_subcommand)]
@@ -253,6 +257,20 @@ After Enter, ~. leaves and ends what runs there, ~d detaches and lets it run,
 
 Exit codes: that of the shell or job; 128 and the number of the signal that
 ended it; 0 where you left; 255 where remo itself failed.";
+
+const AFTER_FORWARD: &str = "\
+Examples:
+  remo forward box 5432:db.internal:5432
+  remo forward box 0:localhost:80 [::1]:8443:[2001:db8::7]:443
+
+It listens on 127.0.0.1 unless ADDR names another address; 0 takes a free
+port. One line a port, 127.0.0.1:5432 -> db.internal:5432, says that it is
+ready. The server looks up HOST. Each direction of a connection ends by
+itself; a connection that breaks on one side is reset on the other. At most
+256 connections are carried at once. It goes on until Ctrl-C.
+
+Exit codes: 128 and the number of the signal that ended it, 1 where it could
+not begin, 2 wrong usage.";
 
 const AFTER_EXEC: &str = "\
 Example: remo exec box -- tar -cf - /etc > etc.tar

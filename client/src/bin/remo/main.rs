@@ -7,6 +7,8 @@ mod config;
 mod console;
 mod editor;
 mod exec;
+mod forward;
+mod forward_args;
 mod fs;
 mod fs_args;
 mod fs_show;
@@ -63,6 +65,7 @@ fn carry_out(subcommand: &Subcommand) -> ExitCode {
         Subcommand::Shell(args) => return shell::shell(args),
         Subcommand::Attach(args) => return shell::attach(args),
         Subcommand::List(args) => list::run(args),
+        Subcommand::Forward(args) => return forward::run(args),
         Subcommand::Files(command) => return fs::run(command),
         Subcommand::Named(words) => return named(words),
     };
