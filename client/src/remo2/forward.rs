@@ -127,7 +127,7 @@ impl Drop for Noted<'_> {
 async fn carry(channel: &Channel, from: ReadHalf<Local>) -> Result<(), Failure> {
     let (pieces, mut input) = mpsc::channel(PIECES);
     let up = async {
-        let feeding = channel.feed(&mut input, Duration::ZERO);
+        let feeding = channel.feed(Bytes::new(), &mut input, Duration::ZERO);
         let reading = async {
             read(from, pieces).await;
             Ok(())
