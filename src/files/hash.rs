@@ -48,6 +48,17 @@ impl Hashes {
         stopping: &AtomicBool,
     ) -> Result<Object, Refused> {
         let until = Instant::now() + PATIENCE;
+        let goes_on = || Instant::now() < until && !stopping.load(Ordering::Relaxed);
+        self.hash_while(path, offset, length, goes_on)
+    }
+
+    fn hash_while(
+        &self,
+        path: &Path,
+        offset: u64,
+        length: Option<u64>,
+        mut goes_on: impl FnMut() -> bool,
+    ) -> Result<Object, Refused> {
         let (file, stat) = range::open(path)?;
         let size = facts::size(&stat);
         let end = range::end(offset, length, size);
@@ -59,7 +70,7 @@ impl Hashes {
         };
         let (mut hash, mut at) = self.take(&what).unwrap_or((Sha256::new(), offset));
         let mut buffer = vec![0; PIECE];
-        while at < end && Instant::now() < until && !stopping.load(Ordering::Relaxed) {
+        while at < end && goes_on() {
             let want = usize::try_from(end - at).unwrap_or(PIECE).min(PIECE);
             let piece = buffer.get_mut(..want).unwrap_or_default();
             let read =
@@ -113,3 +124,41 @@ const KEPT: Duration = Duration::from_secs(60);
 
 /// Unfinished ones that are kept.
 const MOST: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_that_takes_long_goes_on_where_it_was_while_the_file_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let data: Vec<u8> = (0..PIECE * 5 + 3).map(|at| (at / 7) as u8).collect();
+        std::fs::write(&path, &data).unwrap();
+        let (hashes, mut asked) = (Hashes::default(), 0);
+        let sha256 = |data: &[u8]| range::hex(&Sha256::digest(data).into());
+        for end in [2 * PIECE, 4 * PIECE, data.len()] {
+            let mut left = 3;
+            let goes_on = || {
+                asked += 1;
+                left -= 1;
+                left > 0
+            };
+            let told = hashes.hash_while(&path, 0, None, goes_on).unwrap();
+            assert_eq!(told["length"], end);
+            assert_eq!(told["sha256"], sha256(&data[..end]));
+            assert_eq!(told.contains_key("partial"), end < data.len());
+        }
+        assert_eq!(asked, 8, "no piece was read twice");
+        hashes.hash_while(&path, 0, None, || false).unwrap();
+        std::fs::write(&path, b"another").unwrap();
+        let told = hashes.hash_while(&path, 0, None, || true).unwrap();
+        assert_eq!(told["sha256"], sha256(b"another"));
+        for offset in 0..2 * MOST as u64 {
+            hashes
+                .hash_while(&path, offset % 7, Some(offset), || false)
+                .unwrap();
+        }
+        assert!(hashes.0.lock().unwrap().len() <= MOST);
+    }
+}

@@ -11,6 +11,7 @@ mod read;
 mod records;
 mod refusal;
 mod remove;
+mod sparse;
 mod target;
 mod upload;
 mod uploads;

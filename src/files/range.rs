@@ -165,3 +165,42 @@ pub(crate) fn hex(hash: &[u8; 32]) -> String {
 
 /// Bytes of a piece: one token.
 const PIECE: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_ends_early_when_its_time_is_over_and_what_was_read_is_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, vec![7; 2 * PIECE]).unwrap();
+        let (_, mut range) = Range::open(&path, 0, None, true, Arc::default()).unwrap();
+        let mut buffer = Vec::new();
+        assert!(range.next(&mut buffer).is_none());
+        assert_eq!(buffer.len(), PIECE);
+        range.until = Instant::now();
+        buffer.clear();
+        let trailer = range.next(&mut buffer).unwrap();
+        assert!(buffer.is_empty());
+        let read = Sha256::digest(vec![7; PIECE]).into();
+        assert_eq!(trailer["sha256"], hex(&read));
+        assert!(trailer.contains_key("etag") && !trailer.contains_key("error"));
+    }
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_read_ends_with_another_etag() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, vec![7; 3 * PIECE]).unwrap();
+        let (head, mut range) = Range::open(&path, 0, None, false, Arc::default()).unwrap();
+        let mut buffer = Vec::new();
+        assert!(range.next(&mut buffer).is_none());
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(PIECE as u64 + 5).unwrap();
+        buffer.clear();
+        let trailer = range.next(&mut buffer).unwrap();
+        assert_eq!(buffer.len(), 5);
+        assert_ne!(trailer["etag"], head["etag"]);
+    }
+}

@@ -4,7 +4,6 @@
 use std::{
     fs::File,
     io,
-    os::unix::fs::FileExt,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
     time::Instant,
@@ -22,6 +21,7 @@ use super::{
     intervals::Intervals,
     records::{Record, Records},
     refusal::shown,
+    sparse,
     target::{Attributes, Making, Target},
     whole::check,
 };
@@ -158,8 +158,7 @@ impl Upload {
         }
         let mut at = offset;
         for piece in data {
-            self.file
-                .write_all_at(piece, at)
+            sparse::write(&self.file, piece, at)
                 .map_err(|error| self.target.refused("write", error))?;
             at += piece.len() as u64;
         }

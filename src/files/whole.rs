@@ -1,7 +1,7 @@
 //! A file that comes in one request: written without a name, checked, and put in its place. Nothing is left of
 //! it unless it is done.
 
-use std::{fs::File, os::unix::fs::FileExt, path::Path};
+use std::{fs::File, path::Path};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{
     range::fill,
     refusal::{refused, shown},
+    sparse,
     target::{Attributes, Making, Target},
 };
 use crate::channels::Refused;
@@ -45,7 +46,7 @@ pub(crate) fn put(
 fn write(file: &File, data: &[Bytes]) -> std::io::Result<u64> {
     let mut at = 0;
     for piece in data {
-        file.write_all_at(piece, at)?;
+        sparse::write(file, piece, at)?;
         at += piece.len() as u64;
     }
     Ok(at)

@@ -7,7 +7,7 @@ use std::{
 use base64_simd::URL_SAFE;
 use serde_json::{Value, json};
 
-use crate::support::{Connection, Peer2, Server, peer2::Opened, program::Folder};
+use crate::support::{Connection, Peer2, Server, eventually, peer2::Opened, program::Folder};
 
 fn sha256(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
@@ -729,7 +729,7 @@ fn a_full_disk_leaves_only_what_can_be_gone_on_with() {
     assert_eq!(fits.trailer["done"], true, "the id was not used");
 
     let (id, large) = (peer.id(), path("large"));
-    let mut part = |peer: &mut Peer2, at: usize, last: bool| {
+    let part = |peer: &mut Peer2, at: usize, last: bool| {
         let piece = &data[at..at + 500_000];
         put(
             peer,
@@ -839,4 +839,134 @@ fn a_cut_body_changes_nothing() {
     let answer = peer.send(&request);
     let done = peer.open(&answer, &request.number).unwrap();
     assert_eq!(done.trailer["done"], true, "its number is still free");
+}
+
+#[test]
+fn an_upload_survives_a_server_that_is_killed_and_is_swept_after_a_week() {
+    let folder = Folder::new();
+    let arguments = ["--interface", "127.0.0.1", "--port", "0"];
+    let raw = |byte| remo_protocol::keys::PrivateKey::from_raw(&[byte; 57]);
+    let target = tempfile::tempdir().unwrap();
+    let path = target.path().join("file").to_str().unwrap().to_owned();
+    let data = pattern(300_000);
+    let mut ids = Vec::new();
+    {
+        let mut server = folder.start(&arguments);
+        let mut peer = Peer2::log_in_at(server.address(), &raw(3), "alice", &raw(1));
+        for _ in 0..2 {
+            let id = peer.id();
+            let part = put(&mut peer, &id, &path, json!({}), &data[..100_000]);
+            assert_eq!(part.trailer["received"], 100_000);
+            ids.push(id);
+        }
+        server.child.kill().unwrap();
+    }
+    let records = folder.0.path().join("remo_serv_state/uploads");
+    assert_eq!(fs::metadata(&records).unwrap().mode() & 0o777, 0o700);
+    let record = names(&records)
+        .into_iter()
+        .find(|name| name.starts_with(&ids[1]));
+    let record = fs::OpenOptions::new()
+        .write(true)
+        .open(records.join(record.unwrap()))
+        .unwrap();
+    let week = std::time::Duration::from_secs(7 * 24 * 3600 + 60);
+    record
+        .set_modified(std::time::SystemTime::now() - week)
+        .unwrap();
+
+    let server = folder.start(&arguments);
+    let mut peer = Peer2::log_in_at(server.address(), &raw(3), "alice", &raw(1));
+    let part = put(&mut peer, &ids[0], &path, json!({}), b"");
+    assert_eq!(part.trailer["received"], 100_000);
+    eventually("the sweep", || {
+        names(target.path()) == [format!(".remo-unfinished-{}", ids[0])]
+    });
+    let last = json!({"offset": 100_000, "last": true});
+    let done = put(&mut peer, &ids[0], &path, last, &data[100_000..]);
+    assert_eq!(done.trailer["done"], true);
+    assert!(fs::read(&path).unwrap() == data);
+    assert_eq!(names(&records), [""; 0]);
+}
+
+#[test]
+fn an_unfinished_file_that_is_not_the_servers_own_is_not_taken_up() {
+    let state = tempfile::tempdir().unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let start =
+        || Server::start_with(|wanted| wanted.limits.state_folder = Some(state.path().to_owned()));
+    let path = target.path().join("file").to_str().unwrap().to_owned();
+    let victim = target.path().join("victim");
+    fs::write(&victim, "untouched").unwrap();
+    let mut server = start();
+    let mut peer = Peer2::alice(&server);
+    let ids = [peer.id(), peer.id(), peer.id()];
+    for id in &ids {
+        put(&mut peer, id, &path, json!({}), b"half");
+    }
+    server.stop();
+    let part = |id: &str| target.path().join(format!(".remo-unfinished-{id}"));
+    for id in &ids {
+        fs::remove_file(part(id)).unwrap();
+    }
+    std::os::unix::fs::symlink(&victim, part(&ids[0])).unwrap();
+    fs::hard_link(&victim, part(&ids[1])).unwrap();
+    nix::unistd::mkfifo(&part(&ids[2]), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let server = start();
+    let mut peer = Peer2::alice(&server);
+    for id in &ids {
+        let refused = put(
+            &mut peer,
+            id,
+            &path,
+            json!({"last": true, "offset": 1}),
+            b"x",
+        );
+        assert_ne!(refused.status(), 200, "{refused:?}");
+    }
+    assert_eq!(fs::read(&victim).unwrap(), b"untouched");
+    assert!(!Path::new(&path).exists());
+}
+
+#[test]
+fn a_folder_of_many_entries_is_listed_whole() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let folder = server.folder.path();
+    let wanted: Vec<_> = (0..5000)
+        .map(|at| format!("{at:05}-{}", "n".repeat(at % 200)))
+        .collect();
+    wanted
+        .iter()
+        .for_each(|name| fs::write(folder.join(name), "").unwrap());
+    let listed = fs_op(&mut peer, "ls", &server.path(""), json!({}));
+    let lines = listed.out.split_inclusive(|&byte| byte == b'\n');
+    let mut names: Vec<String> = lines
+        .map(|line| {
+            let entry: Value = serde_json::from_slice(line).unwrap();
+            entry["name"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    names.sort();
+    assert!(names == wanted);
+    assert!(listed.trailer.is_empty(), "{:?}", listed.trailer);
+}
+
+#[test]
+fn holes_stay_holes_in_what_is_put() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let path = server.path("file");
+    let mut data = vec![0; 2_000_000];
+    data[1_500_000] = 1;
+    let id = peer.id();
+    let done = put(&mut peer, &id, &path, json!({"last": true}), &data);
+    assert_eq!(done.trailer["received"], data.len());
+    assert!(fs::read(&path).unwrap() == data);
+    let id = peer.id();
+    put(&mut peer, &id, &path, json!({}), &data[..1_000_000]);
+    let last = json!({"last": true, "offset": 1_000_000, "sha256": sha256(&data)});
+    let done = put(&mut peer, &id, &path, last, &data[1_000_000..]);
+    assert_eq!(done.trailer["done"], true, "{:?}", done.head);
+    assert!(fs::read(&path).unwrap() == data);
 }
