@@ -209,7 +209,12 @@ fn client(address: &ServerAddress, way: &Way) -> Result<Client, Error> {
 
 /// Where an answer points, if it points elsewhere.
 pub(crate) fn location(response: &Response) -> Option<String> {
-    let value = response.headers().get(LOCATION)?;
+    location_of(response.headers())
+}
+
+/// The same of the header lines alone.
+pub(crate) fn location_of(headers: &reqwest::header::HeaderMap) -> Option<String> {
+    let value = headers.get(LOCATION)?;
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 

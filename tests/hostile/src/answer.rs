@@ -114,6 +114,12 @@ where
     R: AsyncBufRead + Unpin,
     W: AsyncWrite + Unpin,
 {
+    if let (Some(ceiling), Source::Flow(body)) = (turn.shared.settings.answer_ceiling, &mut source)
+    {
+        let all = body.whole(reader).await?;
+        let fits = all.len() as u64 <= ceiling;
+        (head, source) = whole(if fits { (head, all) } else { page(502) });
+    }
     let original = head.clone();
     change_head(turn, &mut head, &mut source);
     gather(turn, &head, &mut source, reader).await?;

@@ -84,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         };
         if let Some(status) = turn.refusal(&request.head, framing) {
             request.asked.keeps = false;
-            answer::give_whole(turn, &request.asked, page(status), &mut self.writer).await?;
+            answer::give_whole(turn, &request.asked, turn.page(status), &mut self.writer).await?;
             return self.drain(&mut request.rest).await;
         }
         if turn.wants_whole(framing) {

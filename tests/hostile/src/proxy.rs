@@ -27,6 +27,12 @@ pub struct Settings {
     pub delay: Duration,
     /// The bytes of a body that [`Kind::Ceiling`](crate::Kind::Ceiling) bears.
     pub ceiling: u64,
+    /// The bytes of an answer that are borne; a longer one is 502.
+    pub answer_ceiling: Option<u64>,
+    /// Ways to log in: a request without `Proxy-Authorization: Basic` gets 407 with these.
+    pub log_in: Vec<String>,
+    /// Nothing goes on, and everything gets a page of this status, as a portal does it.
+    pub portal: Option<u16>,
     /// What the link to the client is like.
     pub shape: Shape,
     /// Where misdeeds are told.
@@ -42,6 +48,9 @@ impl Settings {
             idle: Duration::from_secs(1),
             delay: Duration::from_secs(1),
             ceiling: 1 << 20,
+            answer_ceiling: None,
+            log_in: vec![],
+            portal: None,
             shape: Shape::default(),
             log: Arc::new(|_| {}),
         }

@@ -47,7 +47,13 @@ pub fn is_log_in(head: &Head) -> bool {
 
 /// The lines that every proxy takes away or sets, and then what the plan says.
 pub fn change_head(turn: &Turn, head: &mut Head) {
-    for name in ["Connection", "Proxy-Connection", "Keep-Alive", "Expect"] {
+    for name in [
+        "Connection",
+        "Proxy-Connection",
+        "Proxy-Authorization",
+        "Keep-Alive",
+        "Expect",
+    ] {
         head.remove(name);
     }
     match turn.misdeeds.has(Kind::Http10) {

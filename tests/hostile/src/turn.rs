@@ -21,6 +21,7 @@ use crate::{
     body::Framing,
     head::Head,
     memory::{Memory, Whole},
+    page::page,
     plan::{Misdeeds, Plan},
     proxy::Settings,
     request,
@@ -158,7 +159,9 @@ impl Turn {
     pub(crate) fn refusal(&self, head: &Head, framing: Framing) -> Option<u16> {
         let has = |kind| self.misdeeds.has(kind);
         match framing {
+            _ if self.wants_log_in(head) => Some(407),
             _ if head.word(0) == "CONNECT" => Some(405),
+            _ if self.shared.settings.portal.is_some() => self.shared.settings.portal,
             Framing::Chunked if has(Kind::NoChunked) || has(Kind::Http10) => Some(411),
             Framing::Length(length)
                 if has(Kind::Ceiling) && length > self.shared.settings.ceiling =>
@@ -167,6 +170,25 @@ impl Turn {
             }
             _ => None,
         }
+    }
+
+    fn wants_log_in(&self, head: &Head) -> bool {
+        let given = head.value("Proxy-Authorization").unwrap_or_default();
+        !self.shared.settings.log_in.is_empty() && !given.starts_with("Basic ")
+    }
+
+    /// The page of a refusal.
+    pub(crate) fn page(&self, status: u16) -> (Head, Vec<u8>) {
+        let (mut head, body) = page(status);
+        if status == 407 {
+            let ways = self.shared.settings.log_in.iter();
+            let lines = ways.map(|way| ("Proxy-Authenticate".to_owned(), way.clone()));
+            head.lines.extend(lines);
+        }
+        if (300..400).contains(&status) {
+            head.set("Location", "http://portal.example/");
+        }
+        (head, body)
     }
 
     pub(crate) fn wants_whole(&self, framing: Framing) -> bool {

@@ -9,86 +9,33 @@
 mod support;
 
 use std::{
-    fs::Permissions,
     io::Write,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
-    sync::LazyLock,
+    process::{Output, Stdio},
     time::{Duration, Instant},
 };
 
 use remo_hostile::Kind;
-use remo_protocol::keys::PrivateKey;
-use support::{Proxied, each, plan, seeds, server::Server};
+use support::{
+    Proxied, each,
+    place::{Place, command},
+    plan, seeds,
+};
 
-/// The program, which stands beside that of this package; built where it is not there yet.
-static REMO: LazyLock<PathBuf> = LazyLock::new(|| {
-    let beside = PathBuf::from(env!("CARGO_BIN_EXE_hostile-proxy")).with_file_name("remo");
-    if !beside.exists() {
-        let status = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "remo-client",
-                "--bin",
-                "remo",
-            ])
-            .args(
-                beside
-                    .to_str()
-                    .filter(|path| path.contains("/release/"))
-                    .map(|_| "--release"),
-            )
-            .status();
-        assert!(
-            status.unwrap().success() && beside.exists(),
-            "no program at {beside:?}"
-        );
-    }
-    beside
-});
-
-/// The files of a user, and the server.
-struct Place {
-    server: Server,
-    home: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        let server = Server::start();
-        let home = tempfile::tempdir().unwrap();
-        let key = PrivateKey::from_raw(&[1; 57]).to_pem().unwrap();
-        let private = home.path().join("alice_key.pem");
-        std::fs::write(&private, key.as_bytes()).unwrap();
-        std::fs::set_permissions(&private, Permissions::from_mode(0o600)).unwrap();
-        let server_key = server.key.public().to_pem();
-        std::fs::write(home.path().join("remo_serv.pem"), server_key).unwrap();
-        Self { server, home }
-    }
-
-    fn exec(&self, path: SocketAddr, arguments: &[&str], input: &[u8]) -> Output {
-        let mut child = Command::new(&*REMO)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("HOME", self.home.path())
-            .current_dir(self.home.path())
-            .args(["exec", "-u", "alice", &format!("http://{path}/")])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut to = child.stdin.take().unwrap();
-        std::thread::scope(|scope| {
-            scope.spawn(move || drop(to.write_all(input)));
-            child.wait_with_output().unwrap()
-        })
-    }
+fn exec(place: &Place, path: SocketAddr, arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = command(place.home.path())
+        .args(["exec", "-u", "alice", &format!("http://{path}/")])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut to = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || drop(to.write_all(input)));
+        child.wait_with_output().unwrap()
+    })
 }
 
 #[test]
@@ -104,7 +51,7 @@ fn exec_keeps_streams_and_status_and_runs_nothing_twice() {
             "echo line >> '{}'; cat; echo bad >&2; exit 7",
             file.display()
         );
-        let output = place.exec(proxy.address, &["--shell", &line], &input);
+        let output = exec(&place, proxy.address, &["--shell", &line], &input);
         let err = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(7), "seed {seed}: {err}");
         assert!(
@@ -124,7 +71,12 @@ fn exec_says_in_bounded_time_that_the_path_is_dead() {
     for kind in [Kind::CutRequest, Kind::CutAnswer, Kind::SwallowAnswer] {
         let proxy = Proxied::start(place.server.address, plan(1, &[kind], 1.0), |_| {});
         let began = Instant::now();
-        let output = place.exec(proxy.address, &["--give-up", "1", "--", "true"], b"");
+        let output = exec(
+            &place,
+            proxy.address,
+            &["--give-up", "1", "--", "true"],
+            b"",
+        );
         let err = String::from_utf8_lossy(&output.stderr);
         assert!(began.elapsed() < Duration::from_secs(10), "{kind}: {err}");
         assert_eq!(output.status.code(), Some(255), "{kind}: {err}");

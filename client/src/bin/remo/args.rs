@@ -43,6 +43,9 @@ pub(crate) enum Subcommand {
     Forward(ForwardArgs),
     #[command(flatten)]
     Files(FilesCommand),
+    /// Find out what the path to a server does, and what remo does about it
+    #[command(after_help = AFTER_DOCTOR, after_long_help = AFTER_DOCTOR)]
+    Doctor(DoctorArgs),
     #[command(external_subcommand)]
     Named(Vec<OsString>),
 }
@@ -63,6 +66,57 @@ pub(crate) struct ListArgs {
     pub(crate) server: ServerArgs,
 
     /// As a list in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    /// The server: a name that remo trust gave it, or a URL with its prefix
+    #[arg(value_name = "NAME|URL")]
+    pub(crate) target: String,
+
+    /// The server's public key [default: those trusted under NAME; for a URL, remo_serv.pem]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) server: Option<PathBuf>,
+
+    /// The name under which the server knows you [default: as of NAME, or your name on this machine]
+    #[arg(short, long, value_name = "USER")]
+    pub(crate) user: Option<UserName>,
+
+    /// Your private key [default: as of NAME, or USER_key.pem; where there is none, tests that need a log-in are left out]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// A file whose first line is the password of the key, where nobody can be asked for it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+
+    /// Test only what needs no log-in
+    #[arg(long, conflicts_with_all = ["key", "password_file"])]
+    pub(crate) no_key: bool,
+
+    /// Go by this proxy, in place of what the configuration or the environment names
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+
+    /// A file of CA certificates to trust too, for https
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// The longest silence to try [default: 20; with --quick 2]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=25))]
+    pub(crate) idle: Option<u64>,
+
+    /// What all of it may take; what is not found out by then is left out [default: 45; with --quick 10]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) time: Option<u64>,
+
+    /// Try short silences and smaller bodies only
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// As one object in JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -271,6 +325,14 @@ itself; a connection that breaks on one side is reset on the other. At most
 
 Exit codes: 128 and the number of the signal that ended it, 1 where it could
 not begin, 2 wrong usage.";
+
+const AFTER_DOCTOR: &str = "\
+Each line tells what was found: ok, note (remo adapts), BAD (remo does not work
+so) or -- (left out, and why). Nothing changes at the server: it is asked who it
+is, and to run head on /dev/zero.
+
+Exit codes: 0 remo works over this path, 1 it does not, 255 remo itself failed,
+2 wrong usage.";
 
 const AFTER_EXEC: &str = "\
 Example: remo exec box -- tar -cf - /etc > etc.tar

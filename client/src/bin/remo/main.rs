@@ -5,6 +5,7 @@ mod args;
 mod batch;
 mod config;
 mod console;
+mod doctor;
 mod editor;
 mod exec;
 mod forward;
@@ -67,6 +68,7 @@ fn carry_out(subcommand: &Subcommand) -> ExitCode {
         Subcommand::List(args) => list::run(args),
         Subcommand::Forward(args) => return forward::run(args),
         Subcommand::Files(command) => return fs::run(command),
+        Subcommand::Doctor(args) => return doctor::run(args),
         Subcommand::Named(words) => return named(words),
     };
     match done {

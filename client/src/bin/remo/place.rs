@@ -32,7 +32,7 @@ pub(crate) async fn find(args: &ServerArgs) -> Result<Remote, Box<dyn Error>> {
 }
 
 /// What is known of a target: a name comes before a URL.
-fn entry(target: &str) -> Result<Server, Box<dyn Error>> {
+pub(crate) fn entry(target: &str) -> Result<Server, Box<dyn Error>> {
     if let Some(server) = Config::read()?.servers.remove(target) {
         return Ok(server);
     }
@@ -49,6 +49,11 @@ fn entry(target: &str) -> Result<Server, Box<dyn Error>> {
 /// The way to a server.
 pub(crate) fn transport(entry: &Server) -> Result<Transport, Box<dyn Error>> {
     let address = ServerAddress::parse(&entry.url, None)?;
+    Ok(Transport::by(address, way(entry)?)?)
+}
+
+/// What the way to a server has of its own.
+pub(crate) fn way(entry: &Server) -> Result<Way, Box<dyn Error>> {
     let authorities = match &entry.ca_file {
         None => None,
         Some(file) => Some(std::fs::read(file).map_err(|error| {
@@ -59,14 +64,13 @@ pub(crate) fn transport(entry: &Server) -> Result<Transport, Box<dyn Error>> {
             )
         })?),
     };
-    let way = Way {
+    Ok(Way {
         proxy: entry.proxy.clone(),
         authorities,
-    };
-    Ok(Transport::by(address, way)?)
+    })
 }
 
-fn person(args: &WhoArgs, entry: &Server) -> Result<Person, Box<dyn Error>> {
+pub(crate) fn person(args: &WhoArgs, entry: &Server) -> Result<Person, Box<dyn Error>> {
     let named = match (&args.user, &entry.user) {
         (Some(user), _) => Some(user.clone()),
         (None, Some(user)) => Some(UserName::parse(user)?),
@@ -135,7 +139,7 @@ pub(crate) fn to_base64(key: &PublicKey) -> String {
     URL_SAFE.encode_to_string(key.to_raw())
 }
 
-fn from_base64(text: &str) -> Option<PublicKey> {
+pub(crate) fn from_base64(text: &str) -> Option<PublicKey> {
     let raw: [u8; 57] = URL_SAFE.decode_to_vec(text).ok()?.try_into().ok()?;
     PublicKey::from_raw(&raw).ok()
 }

@@ -40,6 +40,15 @@ struct Arguments {
     /// Bytes of a body that `ceiling` bears
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
     ceiling: u64,
+    /// Bytes of an answer that are borne; a longer one is 502 (no limit)
+    #[arg(long, value_name = "BYTES")]
+    answer_ceiling: Option<u64>,
+    /// Ask for a log-in, by these ways, of whom gives none by Basic
+    #[arg(long, value_name = "WAY,…", value_delimiter = ',')]
+    log_in: Vec<String>,
+    /// Let nothing through: a page of this status for everything
+    #[arg(long, value_name = "STATUS")]
+    portal: Option<u16>,
     /// What each byte takes in each direction
     #[arg(long, value_name = "MS", default_value_t = 0)]
     latency: u64,
@@ -80,6 +89,9 @@ impl Arguments {
             idle: Duration::from_millis(self.idle),
             delay: Duration::from_millis(self.delay),
             ceiling: self.ceiling,
+            answer_ceiling: self.answer_ceiling,
+            log_in: self.log_in.clone(),
+            portal: self.portal,
             shape: Shape {
                 latency: Duration::from_millis(self.latency),
                 bandwidth: self.bandwidth,

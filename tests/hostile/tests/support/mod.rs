@@ -4,6 +4,7 @@
 
 pub mod echo;
 pub mod peer;
+pub mod place;
 pub mod server;
 
 use std::{
