@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! remo/2, which survives its network, has its own: [`remo2`].
+//! remo/2, which survives its network, has its own: [`remo2`]. A [`prompt`] speaks either.
 //!
 //! Top down: [`prompt`] carries out what people type, [`session`] is one conversation, [`answer`], [`upload`] and
 //! `transfer` are its bodies, [`transport`] is HTTP. Keys and tokens are made by the crate `remo_protocol`.

@@ -59,14 +59,14 @@ impl Session {
 }
 
 /// A thread that writes a file while the next data are received and opened.
-struct Writer {
+pub(crate) struct Writer {
     data: mpsc::Sender<Bytes>,
     task: JoinHandle<Result<PartialFile, Error>>,
     local: PathBuf,
 }
 
 impl Writer {
-    async fn start(local: &Path) -> Result<Self, Error> {
+    pub(crate) async fn start(local: &Path) -> Result<Self, Error> {
         let local = local.to_path_buf();
         let name = local.clone();
         let file = blocking(move || {
@@ -80,12 +80,12 @@ impl Writer {
     }
 
     /// Hands data over; false when writing has failed, which [`finish`](Self::finish) then tells.
-    async fn take(&self, data: Bytes) -> bool {
+    pub(crate) async fn take(&self, data: Bytes) -> bool {
         self.data.send(data).await.is_ok()
     }
 
     /// Puts the file in its place, once everything is written.
-    async fn finish(self) -> Result<(), Error> {
+    pub(crate) async fn finish(self) -> Result<(), Error> {
         let Self { data, task, local } = self;
         drop(data);
         let file = task

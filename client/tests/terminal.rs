@@ -9,8 +9,9 @@
 mod common;
 
 use std::sync::mpsc::channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use common::real::Real;
 use common::terminal::{PATIENCE, Terminal};
 use common::{Call, Home, Script, Server, sealed};
 use rustix::process::{Pid, Signal, kill_process};
@@ -85,6 +86,33 @@ fn ctrl_c_ends_a_command_and_leaves_nothing_of_it() {
     terminal.type_in("quit\r");
     assert_eq!(terminal.expect_end(), Some(0));
     assert_eq!(home.names(), [".local"]);
+}
+
+#[test]
+fn by_remo_2_ctrl_c_ends_a_command_there_and_the_prompt_goes_on() {
+    let home = Home::new();
+    let server = Real::start(&home);
+    let log = home.path("log").display().to_string();
+    let mut terminal = Terminal::start(&home.remo(&server.url(), &["--dialect", "2"]));
+    terminal.expect(" here\r\n");
+    terminal.expect("remo> ");
+    terminal.type_in(&format!(
+        "exec sh -c 'trap \"echo ended > {log}; exit\" HUP; echo ready; while :; do sleep 0.05; done'\r"
+    ));
+    terminal.expect("ready\r\n");
+    terminal.type_in("\x03");
+    terminal.expect("exec was broken off");
+    terminal.expect("remo> ");
+    let end = Instant::now() + PATIENCE;
+    while std::fs::read(&log).ok().as_deref() != Some(b"ended\n") {
+        assert!(Instant::now() < end, "it still runs");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    terminal.type_in("exec sh -c 'exit 3'\r");
+    terminal.expect("exit status 3");
+    terminal.expect("remo> ");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.expect_end(), Some(0));
 }
 
 #[test]

@@ -2,6 +2,10 @@
 //! Not here: editing lines, signals, exit codes, which are the program's.
 
 pub mod command;
+mod files;
+mod remo2;
 mod run;
+mod sink;
 
-pub use run::{Console, Next, Prompt, PromptError};
+pub use remo2::Conversation;
+pub use run::{Console, Next, Prompt, PromptError, Talk};

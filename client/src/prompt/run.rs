@@ -2,13 +2,16 @@
 //! Not here: how commands are typed, which is `command`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Command, base_name, help};
-use crate::answer::Answer;
+use super::remo2::Conversation;
+use super::sink::Sink;
 use crate::encoding::{Decoder, Encoding, UnknownEncoding, Unmappable};
 use crate::error::Error;
 use crate::escape::escape;
+use crate::remo2::{Ended, Failure, Remote};
 use crate::session::Session;
 use crate::upload::{Progress, Upload};
 
@@ -51,6 +54,18 @@ pub enum PromptError {
     /// The conversation with the server.
     #[error(transparent)]
     Client(#[from] Error),
+    /// The same, by remo/2.
+    #[error(transparent)]
+    Remote(#[from] Failure),
+    /// A command that ended otherwise than well, which remo/2 tells.
+    #[error("{}", ended(.0))]
+    Ended(Ended),
+    /// A command line whose quotes are not closed.
+    #[error("a quote in the command line is not closed")]
+    Quote,
+    /// There is no interactive command.
+    #[error("no interactive command runs (iexec starts one)")]
+    NoneRuns,
     /// A name of no encoding.
     #[error(transparent)]
     Encoding(#[from] UnknownEncoding),
@@ -65,10 +80,58 @@ pub enum PromptError {
     NoHelp(String),
 }
 
-/// A prompt: one session, an encoding, and a place to show things.
+impl PromptError {
+    /// Whether the reader of the output went away, which is no failure worth words.
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
+        match self {
+            Self::Client(error) => error.is_broken_pipe(),
+            Self::Remote(failure) => failure.is_broken_pipe(),
+            _ => false,
+        }
+    }
+
+    /// Whether what ran there is gone with it.
+    pub(super) fn is_the_end_of_it(&self) -> bool {
+        matches!(
+            self,
+            Self::Remote(Failure::Gone | Failure::Restarted | Failure::Taken)
+        )
+    }
+}
+
+fn ended(how: &Ended) -> String {
+    match how {
+        Ended::Exit(status) => format!("the command ended with exit status {status}"),
+        Ended::Signal(signal) => format!("the command was ended by signal {signal}"),
+    }
+}
+
+/// With whom a prompt talks, and in which words.
+#[derive(Debug)]
+pub enum Talk {
+    /// A session of dialect 0.3 or 0.6.
+    Older(Session),
+    /// A server of remo/2.
+    Remo2(Conversation),
+}
+
+impl From<Session> for Talk {
+    fn from(session: Session) -> Self {
+        Self::Older(session)
+    }
+}
+
+impl From<Arc<Remote>> for Talk {
+    fn from(remote: Arc<Remote>) -> Self {
+        Self::Remo2(Conversation::new(remote))
+    }
+}
+
+/// A prompt: somebody to talk with, an encoding, and a place to show things.
 #[derive(Debug)]
 pub struct Prompt<C> {
-    session: Session,
+    talk: Talk,
     encoding: Encoding,
     console: C,
     /// Of the interactive command: one read may end within a character.
@@ -77,10 +140,10 @@ pub struct Prompt<C> {
 }
 
 impl<C: Console> Prompt<C> {
-    /// A prompt over `session`.
-    pub fn new(session: Session, encoding: Encoding, console: C) -> Self {
+    /// A prompt; nothing is asked yet.
+    pub fn new(talk: impl Into<Talk>, encoding: Encoding, console: C) -> Self {
         Self {
-            session,
+            talk: talk.into(),
             encoding,
             console,
             interactive: None,
@@ -88,9 +151,19 @@ impl<C: Console> Prompt<C> {
         }
     }
 
-    /// The session, to log in or out.
-    pub fn session(&mut self) -> &mut Session {
-        &mut self.session
+    /// Ends what runs on the server, and the session where that can be ended. What cannot be told the server, it notices later.
+    pub async fn leave(&mut self) {
+        match &mut self.talk {
+            Talk::Older(session) => drop(session.logout().await),
+            Talk::Remo2(conversation) => conversation.leave().await,
+        }
+    }
+
+    /// After a command that was left in its middle: what it runs there ends. The older dialects end it with its connection.
+    pub async fn break_off(&mut self) {
+        if let Talk::Remo2(conversation) = &mut self.talk {
+            conversation.leave().await;
+        }
     }
 
     /// The place where things are shown.
@@ -125,7 +198,10 @@ impl<C: Console> Prompt<C> {
     async fn get(&mut self, remote: &str, local: Option<&Path>) -> Result<(), PromptError> {
         let local = local_target(remote, local)?;
         let progress = self.console.progress(remote, None);
-        let size = self.session.get_file(remote, &local, progress).await?;
+        let size = match &mut self.talk {
+            Talk::Older(session) => session.get_file(remote, &local, progress).await?,
+            Talk::Remo2(conversation) => conversation.get(remote, &local, progress).await?,
+        };
         self.console.remark(&format!(
             "'{}': {size} bytes",
             escape(&local.to_string_lossy())
@@ -135,18 +211,10 @@ impl<C: Console> Prompt<C> {
 
     async fn put(&mut self, remote: &str, local: Option<&Path>) -> Result<(), PromptError> {
         let local = local.map_or_else(|| default_name(remote), |local| Ok(local.into()))?;
-        let mut upload = Upload::file(&local)?;
-        if let Some(progress) = self.console.progress(remote, upload.size()) {
-            upload = upload.with_progress(progress);
-        }
-        let meter = upload.meter();
-        let mut put = std::pin::pin!(self.session.put(remote, upload));
-        tokio::select! {
-            done = &mut put => done?,
-            () = meter.stands_still(STILL) => {
-                self.console.hint(STANDS_STILL);
-                put.await?;
-            }
+        let console = &mut self.console;
+        match &mut self.talk {
+            Talk::Older(session) => put_older(session, console, remote, &local).await?,
+            Talk::Remo2(conversation) => conversation.put(remote, &local, console).await?,
         }
         self.console
             .remark(&format!("'{}' is stored", escape(remote)));
@@ -155,25 +223,24 @@ impl<C: Console> Prompt<C> {
 
     async fn exec(&mut self, line: &str) -> Result<(), PromptError> {
         let mut decoder = self.encoding.decoder();
-        let mut sink = Sink {
-            console: &mut self.console,
-            encoding: self.encoding,
-            decoder: &mut decoder,
-        };
-        let answer = self.session.exec(line, Upload::empty()).await?;
-        sink.pour(answer).await?;
-        Ok(sink.end()?)
+        let mut sink = sink(&mut self.console, self.encoding, &mut decoder);
+        match &mut self.talk {
+            Talk::Older(session) => {
+                sink.pour(session.exec(line, Upload::empty()).await?)
+                    .await?;
+                Ok(sink.end()?)
+            }
+            Talk::Remo2(conversation) => conversation.exec(line, &mut sink).await,
+        }
     }
 
     async fn iexec(&mut self, line: &str) -> Result<(), PromptError> {
         let mut decoder = self.encoding.decoder();
-        let mut sink = Sink {
-            console: &mut self.console,
-            encoding: self.encoding,
-            decoder: &mut decoder,
-        };
-        let answer = self.session.iexec(line).await?;
-        sink.pour(answer).await?;
+        let mut sink = sink(&mut self.console, self.encoding, &mut decoder);
+        match &mut self.talk {
+            Talk::Older(session) => sink.pour(session.iexec(line).await?).await?,
+            Talk::Remo2(conversation) => conversation.iexec(line, &mut sink).await?,
+        }
         self.interactive = Some(decoder);
         Ok(())
     }
@@ -183,13 +250,11 @@ impl<C: Console> Prompt<C> {
         let decoder = self
             .interactive
             .get_or_insert_with(|| self.encoding.decoder());
-        let mut sink = Sink {
-            console: &mut self.console,
-            encoding: self.encoding,
-            decoder,
-        };
-        let answer = self.session.idata(data).await?;
-        Ok(sink.pour(answer).await?)
+        let mut sink = sink(&mut self.console, self.encoding, decoder);
+        match &mut self.talk {
+            Talk::Older(session) => Ok(sink.pour(session.idata(data).await?).await?),
+            Talk::Remo2(conversation) => conversation.idata(data.into(), &mut sink).await,
+        }
     }
 
     async fn iend(&mut self) -> Result<(), PromptError> {
@@ -197,25 +262,32 @@ impl<C: Console> Prompt<C> {
             .interactive
             .take()
             .unwrap_or_else(|| self.encoding.decoder());
-        let mut sink = Sink {
-            console: &mut self.console,
-            encoding: self.encoding,
-            decoder: &mut decoder,
-        };
-        let answer = self.session.iend().await?;
-        sink.pour(answer).await?;
-        Ok(sink.end()?)
+        let mut sink = sink(&mut self.console, self.encoding, &mut decoder);
+        match &mut self.talk {
+            Talk::Older(session) => {
+                sink.pour(session.iend().await?).await?;
+                Ok(sink.end()?)
+            }
+            Talk::Remo2(conversation) => conversation.iend(&mut sink).await,
+        }
     }
 
     async fn login(&mut self) -> Result<(), PromptError> {
-        if let Some(greeting) = self.session.greet().await? {
+        let greeting = match &mut self.talk {
+            Talk::Older(session) => session.greet().await?,
+            Talk::Remo2(conversation) => Some(conversation.greet().await?),
+        };
+        if let Some(greeting) = greeting {
             self.console.remark(&escape(greeting.trim()));
         }
         Ok(())
     }
 
     async fn info(&mut self) -> Result<(), PromptError> {
-        let text = self.session.info().await?;
+        let text = match &mut self.talk {
+            Talk::Older(session) => session.info().await?,
+            Talk::Remo2(conversation) => conversation.info().await?,
+        };
         self.show(&format!("{}\n", escape(text.trim())))
     }
 
@@ -238,11 +310,33 @@ impl<C: Console> Prompt<C> {
     }
 
     fn tell_of_cuts(&mut self) {
-        if self.session.saw_unmarked_end() && !self.told_of_cuts {
+        let cuts = matches!(&self.talk, Talk::Older(session) if session.saw_unmarked_end());
+        if cuts && !self.told_of_cuts {
             self.told_of_cuts = true;
             self.console.warning(
                 "the server does not mark the end of its answers, as the Python remo_serv 0.6 does not: a cut answer cannot be told from a whole one",
             );
+        }
+    }
+}
+
+async fn put_older(
+    session: &mut Session,
+    console: &mut impl Console,
+    remote: &str,
+    local: &Path,
+) -> Result<(), Error> {
+    let mut upload = Upload::file(local)?;
+    if let Some(progress) = console.progress(remote, upload.size()) {
+        upload = upload.with_progress(progress);
+    }
+    let meter = upload.meter();
+    let mut put = std::pin::pin!(session.put(remote, upload));
+    tokio::select! {
+        done = &mut put => done,
+        () = meter.stands_still(STILL) => {
+            console.hint(STANDS_STILL);
+            put.await
         }
     }
 }
@@ -253,34 +347,11 @@ const STILL: Duration = Duration::from_secs(10);
 const STANDS_STILL: &str = "the file has not moved for 10 s (a Python remo_serv under cheroot reads no chunked bodies, as those over 4 MiB are: \
      then send the file in parts of 4 MB, or run that server under gunicorn)";
 
-/// Where the output of one command goes, decoded on the way.
-struct Sink<'a, C> {
-    console: &'a mut C,
-    encoding: Encoding,
-    decoder: &'a mut Decoder,
-}
-
-impl<C: Console> Sink<'_, C> {
-    async fn pour(&mut self, mut answer: Answer<'_>) -> Result<(), Error> {
-        while let Some(data) = answer.next().await? {
-            self.write(&data, false)?;
-        }
-        Ok(())
-    }
-
-    /// Shows what was left of a character that never got whole.
-    fn end(&mut self) -> Result<(), Error> {
-        self.write(&[], true)
-    }
-
-    fn write(&mut self, data: &[u8], last: bool) -> Result<(), Error> {
-        let written = if self.encoding.is_utf_8() && self.console.is_raw() {
-            self.console.output(data)
-        } else {
-            let text = self.decoder.decode(data, last);
-            self.console.output(text.as_bytes())
-        };
-        written.map_err(Error::Output)
+fn sink<'a, C>(console: &'a mut C, encoding: Encoding, decoder: &'a mut Decoder) -> Sink<'a, C> {
+    Sink {
+        console,
+        encoding,
+        decoder,
     }
 }
 

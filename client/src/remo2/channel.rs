@@ -295,6 +295,42 @@ impl Channel {
         }
     }
 
+    /// Gives it input, all of it, and passes on what it says within `echo` after that. Gives how it ended, where it did.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn say(&self, mut data: Bytes, echo: Duration) -> Result<Option<Ended>, Failure> {
+        loop {
+            let at = self.marks().taken;
+            let piece = data.slice(..data.len().min(self.remote.data_room()));
+            let request = Exchange::new(self).carrying(at, piece, false).waiting(echo);
+            let ended = self.exchange(request).await?.ended;
+            let taken = usize::try_from(self.marks().taken - at).unwrap_or(usize::MAX);
+            data = data.slice(taken.min(data.len())..);
+            if ended.is_some() || data.is_empty() {
+                return Ok(ended);
+            }
+            if taken == 0 {
+                sleep(NOT_YET).await;
+            }
+        }
+    }
+
+    /// Ends its input, and passes its output on until it has ended.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn finish(&self) -> Result<Ended, Failure> {
+        let taken = self.marks().taken;
+        let request = Exchange::new(self)
+            .carrying(taken, Bytes::new(), true)
+            .waiting(AT_ONCE);
+        match self.exchange(request).await?.ended {
+            Some(ended) => Ok(ended),
+            None => self.follow().await,
+        }
+    }
+
     /// Ends its input, of which there was none. Its output stays there, for whoever attaches.
     ///
     /// # Errors
@@ -445,6 +481,9 @@ const ALIVE: u32 = 120;
 
 /// Answers without output after which a channel is asked less often.
 const RESTLESS: u32 = 20;
+
+/// How long the end of the input may wait for that of the process.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// How long to wait for what was sent to arrive.
 const NOT_YET: Duration = Duration::from_millis(50);

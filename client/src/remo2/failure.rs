@@ -30,7 +30,9 @@ pub enum Failure {
     )]
     OtherKey,
     /// Nothing there speaks remo/2.
-    #[error("what answers does not speak remo/2: 400 (remo prompt speaks the older dialects)")]
+    #[error(
+        "what answers there does not speak remo/2, as an older remo_serv (remo prompt --dialect 0.6, or 0.3, speaks with that)"
+    )]
     OtherDialect,
     /// The server refused the act, under its seal.
     #[error("{}", refused(.name, .message))]

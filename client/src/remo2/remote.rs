@@ -119,6 +119,20 @@ impl Remote {
         self
     }
 
+    /// The way to it.
+    #[must_use]
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Logs in anew with the next request, which ends the session so far. What runs, goes on.
+    pub async fn leave_session(&self) {
+        let mut state = self.state.lock().await;
+        if let Some(live) = state.live.take() {
+            state.lost.push(live.session.clone());
+        }
+    }
+
     /// For how long the path may fail before one gives up.
     #[must_use]
     pub fn patience(&self) -> Duration {

@@ -54,6 +54,9 @@ async fn ask(transport: &Transport) -> Result<Offer, Failure> {
             cause: other.cause(),
         },
     })?;
+    if text.starts_with(b"remo_serv ") {
+        return Err(Failure::OtherDialect); // an older one does not read what is asked
+    }
     read(&text).ok_or_else(|| Error::unsealed(Asked::LogIn, status, None).into())
 }
 

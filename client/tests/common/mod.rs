@@ -73,13 +73,14 @@ impl Home {
         fs::metadata(self.path(name)).unwrap().permissions().mode() & 0o777
     }
 
-    /// `remo prompt -u zoe URL …`, with nothing of this machine's environment.
+    /// `remo prompt -u zoe URL …` in dialect 0.6 unless another is named, with nothing of this machine's environment.
     pub fn remo(&self, url: &str, arguments: &[&str]) -> Command {
         let mut command = bare(self.folder.path());
-        command
-            .args(["prompt", "-u", "zoe"])
-            .args(arguments)
-            .arg(url);
+        command.args(["prompt", "-u", "zoe"]).args(arguments);
+        if !arguments.contains(&"--dialect") {
+            command.args(["--dialect", "0.6"]);
+        }
+        command.arg(url);
         command
     }
 

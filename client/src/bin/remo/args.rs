@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use remo_client::encoding::Encoding;
-use remo_protocol::dialect::Dialect;
+use remo_protocol::dialect::AnyDialect;
 use remo_protocol::name::UserName;
 
 use crate::forward_args::ForwardArgs;
@@ -241,44 +241,31 @@ fn variable(text: &str) -> Result<(String, String), String> {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PromptArgs {
-    /// The server: an http or https URL with its prefix, or a host
-    #[arg(value_name = "URL|HOST")]
+    /// The server: a name that remo trust gave it, an http or https URL with its prefix, or a host
+    #[arg(value_name = "NAME|URL|HOST")]
     pub(crate) target: String,
 
     /// The port, where the server is named by its host [default: 80]
     #[arg(value_name = "PORT")]
     pub(crate) port: Option<u16>,
 
-    /// The server's public key
-    #[arg(short, long, value_name = "FILE", default_value = "remo_serv.pem")]
-    pub(crate) server: PathBuf,
-
-    /// The name under which the server knows you [default: your name on this machine]
-    #[arg(short, long, value_name = "NAME")]
-    pub(crate) user: Option<UserName>,
-
-    /// Your private key [default: USER_key.pem]
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
-
-    /// A file whose first line is the password of the key, where nobody can be asked for it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
 
     /// The encoding of output, and of what idata sends, named as in Python
     #[arg(short, long, value_name = "NAME", default_value = "utf_8")]
     pub(crate) encoding: Encoding,
 
-    /// The dialect to speak: 0.6, or 0.3 for servers of remo_serv 0.3 to 0.5
-    #[arg(long, value_name = "DIALECT", default_value = "0.6")]
-    pub(crate) dialect: Dialect,
+    /// The dialect to speak: 2; or 0.6 or 0.3 with an older remo_serv, as Python's are [default: 2]
+    #[arg(long, value_name = "DIALECT")]
+    pub(crate) dialect: Option<AnyDialect>,
 
-    /// The server is the Python remo_serv 0.6, whose answers do not mark their end: do not take that for an error, though a
-    /// cut can then not be noticed
+    /// The server is the Python remo_serv 0.6, whose answers do not mark their end: speak 0.6, and do not take that for an
+    /// error, though a cut can then not be noticed
     #[arg(long)]
     pub(crate) accept_cut_answers: bool,
 
-    /// Give up when the server is silent for so long [default: never]
+    /// Give up when the server is silent for so long [default: with an older dialect never, else as of --give-up]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) time_out: Option<u64>,
 
@@ -289,10 +276,6 @@ pub(crate) struct PromptArgs {
     /// Go on when a command of -c or of a script fails; the exit code is 1 all the same
     #[arg(long)]
     pub(crate) keep_going: bool,
-
-    /// Tell of every request and how long it took, on standard error
-    #[arg(short, long)]
-    pub(crate) verbose: bool,
 }
 
 const AFTER: &str = "\
@@ -358,9 +341,13 @@ Commands:
   iend                   end its input, show all it still says
   set_encoding ENCODING, info, login, lcd FOLDER, lpwd, help [COMMAND], quit
 
-These dialects do not carry exit codes: exec succeeds when the server could
-run the command. Without -c and without a terminal, commands are read from
-standard input, one a line; lines that begin with # are skipped.
+A command that ends with another status than 0 has failed; the older dialects
+carry no exit codes, and exec succeeds there when the server could run it.
+Remote names and commands begin at the home of the server's user, in the older
+dialects in the folder of the server.
+
+Without -c and without a terminal, commands are read from standard input, one a
+line; lines that begin with # are skipped.
 
 Exit codes: 0 all commands succeeded, 1 one failed, 2 wrong usage;
 128 and the number of the signal that ended remo.
@@ -369,4 +356,5 @@ Environment: http_proxy, https_proxy, all_proxy and no_proxy, in capitals or
 not; http_proxy=http://USER:PASSWORD@HOST:PORT logs in to the proxy.
 
 Files: ~/.local/state/remo/history holds the lines typed, but not those of
-idata and those that begin with a space.";
+idata and those that begin with a space. ~/.config/remo/dialects holds which
+servers have spoken remo/2: they are spoken to by no older dialect again.";

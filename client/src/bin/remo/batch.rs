@@ -47,10 +47,12 @@ pub(crate) async fn run(
         keep_going,
         failed: false,
     };
-    tokio::select! {
-        Ok(ending) = ended => ending.code(),
-        code = batch.all() => code,
-    }
+    let ending = tokio::select! {
+        Ok(ending) = ended => ending,
+        code = batch.all() => return code,
+    };
+    batch.prompt.break_off().await;
+    ending.code()
 }
 
 struct Batch {
@@ -70,8 +72,8 @@ impl Batch {
                 Err(_) => break,
             }
         }
-        // The server ends what is left of the session: its interactive command, and its memory.
-        let _ = self.prompt.session().logout().await;
+        // The server ends what is left there: an interactive command, and a session.
+        self.prompt.leave().await;
         if self.failed {
             ExitCode::FAILURE
         } else {
@@ -193,6 +195,6 @@ enum Failure {
 
 impl Failure {
     fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Prompt(PromptError::Client(error)) if error.is_broken_pipe())
+        matches!(self, Self::Prompt(error) if error.is_broken_pipe())
     }
 }

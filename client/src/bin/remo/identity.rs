@@ -8,23 +8,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use remo_client::escape::escape;
-use remo_client::session::Identity;
 use remo_protocol::keys::{PrivateKey, PublicKey, is_encrypted};
 use remo_protocol::limits;
 use remo_protocol::name::UserName;
 use zeroize::Zeroizing;
 
 use crate::PROGRAM;
-use crate::args::PromptArgs;
-
-/// Reads both keys; asks for a password where one is needed.
-pub(crate) fn read(args: &PromptArgs) -> Result<Identity, Box<dyn Error>> {
-    let user = user_name(args.user.as_ref())?;
-    let key_file = args.key.clone().unwrap_or_else(|| usual_key(&user));
-    let server = read_server(&args.server)?;
-    let key = read_key(&key_file, args.password_file.as_deref())?.into();
-    Ok(Identity { user, key, server })
-}
 
 /// The file of a user's key, where none is named.
 pub(crate) fn usual_key(user: &UserName) -> PathBuf {

@@ -108,10 +108,12 @@ impl<'r> Conversation<'r> {
         } = self;
         let outcome = runtime.block_on(async {
             tokio::select! {
-                outcome = prompt.run(command) => outcome.map_err(|error| error.to_string()),
-                () = interrupted() => Err(format!("{} was broken off", command.name())),
-                _ = ended.changed() => Err(format!("{} was broken off", command.name())),
+                outcome = prompt.run(command) => return outcome.map_err(|error| error.to_string()),
+                () = interrupted() => {}
+                _ = ended.changed() => {}
             }
+            prompt.break_off().await;
+            Err(format!("{} was broken off", command.name()))
         });
         self.prompt.console().close_line();
         match outcome {
@@ -125,8 +127,8 @@ impl<'r> Conversation<'r> {
         if let Err(error) = self.editor.save() {
             remo_cli::report(PROGRAM, &format!("cannot save the history: {error}"));
         }
-        // The server ends what is left of the session: its interactive command, and its memory.
-        let _ = self.runtime.block_on(self.prompt.session().logout());
+        // The server ends what is left there: an interactive command, and a session.
+        self.runtime.block_on(self.prompt.leave());
     }
 }
 

@@ -20,6 +20,7 @@ mod known;
 mod list;
 mod place;
 mod progress;
+mod prompt;
 mod raw;
 mod shell;
 mod signals;
@@ -28,24 +29,18 @@ mod streams;
 mod trust;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, stdin};
+use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
-use remo_client::address::ServerAddress;
 use remo_client::escape::escape;
-use remo_client::prompt::Prompt;
-use remo_client::session::{Options, Session};
-use remo_client::transport::Transport;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::args::{Args, PromptArgs, Subcommand};
+use crate::args::{Args, Subcommand};
 use crate::config::Config;
-use crate::console::Screen;
 
 /// The name under which everything is reported.
 pub(crate) const PROGRAM: &str = "remo";
@@ -60,7 +55,7 @@ fn main() -> ExitCode {
 
 fn carry_out(subcommand: &Subcommand) -> ExitCode {
     let done = match subcommand {
-        Subcommand::Prompt(args) => prompt(args),
+        Subcommand::Prompt(args) => prompt::run(args),
         Subcommand::Exec(args) => return exec::run(args),
         Subcommand::Trust(args) => trust::run(args),
         Subcommand::Shell(args) => return shell::shell(args),
@@ -107,51 +102,9 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-/// Everything that can fail before the first command.
-fn prompt(args: &PromptArgs) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    log_to_stderr(args.verbose);
-    let address = match ServerAddress::parse(&args.target, args.port) {
-        Ok(address) => address,
-        Err(error) => return Ok(wrong_usage(&error)),
-    };
-    let Ok(commands) =
-        batch::parse_all(&args.commands).map_err(|wrong| remo_cli::report(PROGRAM, &wrong))
-    else {
-        return Ok(ExitCode::from(2));
-    };
-    let identity = identity::read(args)?;
-    known::forbid_lower(&identity.server, args.dialect)?;
-    let transport = Transport::new(address)?;
-    let session = Session::new(transport, identity, options(args));
-    let by_hand = args.commands.is_empty() && stdin().is_terminal();
-    let prompt = Prompt::new(session, args.encoding, Screen::new(by_hand, args.verbose));
-    let runtime = runtime()?;
-    let code = if by_hand {
-        interactive::run(&runtime, prompt)
-    } else {
-        runtime.block_on(batch::run(
-            prompt,
-            commands,
-            args.commands.is_empty(),
-            args.keep_going,
-        ))
-    };
-    // Half files are removed by the threads that write them.
-    runtime.shutdown_timeout(Duration::from_secs(5));
-    Ok(code)
-}
-
 fn wrong_usage(error: &dyn std::fmt::Display) -> ExitCode {
     remo_cli::report(PROGRAM, error);
     ExitCode::from(2)
-}
-
-fn options(args: &PromptArgs) -> Options {
-    Options {
-        dialect: args.dialect,
-        accept_cut_answers: args.accept_cut_answers,
-        time_out: args.time_out.map(Duration::from_secs),
-    }
 }
 
 /// Requests and timings, never a path, a key or a body.

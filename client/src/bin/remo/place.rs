@@ -9,7 +9,9 @@ use base64_simd::URL_SAFE;
 use remo_client::address::ServerAddress;
 use remo_client::escape::escape;
 use remo_client::remo2::{Memory, Person, Remote, ask_for_keys};
+use remo_client::session::Identity;
 use remo_client::transport::{Transport, Way};
+use remo_protocol::dialect::Dialect;
 use remo_protocol::keys::PublicKey;
 use remo_protocol::name::UserName;
 
@@ -19,16 +21,43 @@ use crate::{config, identity, known};
 
 /// A server that can be asked.
 pub(crate) async fn find(args: &ServerArgs) -> Result<Remote, Box<dyn Error>> {
-    let entry = entry(&args.target)?;
-    let transport = transport(&entry)?;
-    let servers = servers(&args.who, &entry, &transport, &args.target).await?;
-    let person = person(&args.who, &entry)?;
-    let patience = Duration::from_secs(args.who.give_up);
+    reach(&entry(&args.target)?, &args.target, &args.who).await
+}
+
+/// The same, of which something is known already.
+pub(crate) async fn reach(
+    entry: &Server,
+    target: &str,
+    args: &WhoArgs,
+) -> Result<Remote, Box<dyn Error>> {
+    let transport = transport(entry)?;
+    let servers = servers(args, entry, &transport, target).await?;
+    let person = person(args, entry)?;
+    let patience = Duration::from_secs(args.give_up);
     let remote = Remote::new(transport, person, servers, patience).telling(known::remember);
     Ok(match config::cache() {
         Some(folder) => remote.remembering(Memory::new(folder.join("paths.json"))),
         None => remote,
     })
+}
+
+/// A server of the older dialects: the way to it, who we are there, and the key that we trust, of several the first. None of
+/// them may have spoken remo/2.
+pub(crate) async fn reach_older(
+    entry: &Server,
+    target: &str,
+    args: &WhoArgs,
+    dialect: Dialect,
+) -> Result<(Transport, Identity), Box<dyn Error>> {
+    let transport = transport(entry)?;
+    let servers = servers(args, entry, &transport, target).await?;
+    for server in &servers {
+        known::forbid_lower(server, dialect)?;
+    }
+    let server = servers.into_iter().next();
+    let server = server.ok_or("no key of the server is trusted (remo trust)")?;
+    let Person { user, key } = person(args, entry)?;
+    Ok((transport, Identity { user, key, server }))
 }
 
 /// What is known of a target: a name comes before a URL.

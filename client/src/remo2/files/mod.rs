@@ -7,9 +7,11 @@ mod get;
 mod listing;
 mod naming;
 mod read;
+mod store;
 mod whole;
 
 pub use change::Change;
 pub use entry::{Entry, Kind, Time};
 pub(crate) use get::{Get, Got, Sink};
 pub use listing::Listing;
+pub(crate) use store::Store;
