@@ -22,6 +22,11 @@ pub(super) trait Far: Send {
         None
     }
 
+    /// The characters of the input that interrupt it, and make what it has said worthless: 0 stands for none.
+    fn interrupts(&self) -> [u8; 3] {
+        [0; 3]
+    }
+
     /// Sets the size, in lines and characters; `anew`: so that what it shows is drawn anew.
     fn resize(&self, _size: Option<(u16, u16)>, _anew: bool) {}
 

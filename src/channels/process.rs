@@ -170,6 +170,29 @@ impl Far for Process {
         }))
     }
 
+    /// Of a terminal, as its own line discipline has it: only where it would throw output away too.
+    fn interrupts(&self) -> [u8; 3] {
+        use termios::{LocalModes, SpecialCodeIndex};
+        let attributes = self
+            .master
+            .as_ref()
+            .and_then(|it| termios::tcgetattr(it).ok());
+        let flushes = |modes: LocalModes| {
+            modes.contains(LocalModes::ISIG) && !modes.contains(LocalModes::NOFLSH)
+        };
+        match attributes.filter(|attributes| flushes(attributes.local_modes)) {
+            None => [0; 3],
+            Some(attributes) => {
+                let code = |index: SpecialCodeIndex| attributes.special_codes[index];
+                [
+                    code(SpecialCodeIndex::VINTR),
+                    code(SpecialCodeIndex::VQUIT),
+                    code(SpecialCodeIndex::VSUSP),
+                ]
+            }
+        }
+    }
+
     fn resize(&self, size: Option<(u16, u16)>, anew: bool) {
         let Some(master) = &self.master else { return };
         let current = || {

@@ -79,6 +79,20 @@ impl Channel {
         end
     }
 
+    /// Where it interrupts, what was said until then is dropped, as the terminal drops what it has; what is said to it is not.
+    async fn give(&self, to: &mut (impl AsyncWrite + Unpin), data: &[u8]) -> io::Result<()> {
+        let said = {
+            let state = self.lock();
+            state.interrupts(data).then(|| state.main.end())
+        };
+        to.write_all(data).await?;
+        if let Some(said) = said {
+            self.lock().main.receive(said);
+            self.changed();
+        }
+        Ok(())
+    }
+
     async fn give_all(&self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
         let mut changed = self.subscribe();
         loop {
@@ -87,7 +101,7 @@ impl Channel {
                 (state.input.next(), state.end_of_file())
             };
             match (next, end_of_file) {
-                (Next::Data(data), _) => to.write_all(&data).await?,
+                (Next::Data(data), _) => self.give(to, &data).await?,
                 (Next::End, Some(character)) => {
                     to.write_all(&[character]).await?;
                     self.lock().input.go_on();

@@ -102,6 +102,12 @@ impl State {
         self.second.close();
     }
 
+    /// Whether this input interrupts the far end.
+    pub(super) fn interrupts(&self, input: &[u8]) -> bool {
+        let keys = self.far.as_ref().map_or([0; 3], |far| far.interrupts());
+        input.iter().any(|key| *key != 0 && keys.contains(key))
+    }
+
     pub(super) fn end_of_file(&self) -> Option<u8> {
         self.far.as_ref().and_then(|far| far.end_of_file())
     }
@@ -170,7 +176,16 @@ impl State {
         if let Some(err) = exchange.err {
             self.second.receive(err);
         }
+        let before = self.input.taken();
         self.input.take(exchange);
+        let skipped = before.saturating_sub(exchange.at.unwrap_or(before));
+        let fresh = usize::try_from(skipped)
+            .ok()
+            .and_then(|skip| exchange.data.get(skip..));
+        if self.input.taken() > before && self.interrupts(fresh.unwrap_or_default()) {
+            // Nobody who interrupts wants to see what was said before, least of all by a slow path.
+            self.main.receive(u64::MAX);
+        }
         self.resize(exchange, access.number);
         Ok(())
     }

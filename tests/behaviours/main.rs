@@ -19,5 +19,6 @@ mod log_in;
 mod remo2;
 mod remo2_files;
 mod remo2_forward;
+mod remo2_interrupts;
 mod sessions;
 mod shutdown;
