@@ -100,17 +100,7 @@ impl Transport {
 
     /// What tells this path from others, and does not tell where it leads.
     pub(crate) fn mark(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update(self.address.to_string());
-        for proxy in self.way.proxy.iter().cloned().chain(environment()) {
-            hash.update([0]);
-            hash.update(proxy);
-        }
-        hash.finalize()
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        mark(&self.address, &self.way)
     }
 
     /// Sends one request and waits for the head of its answer.
@@ -175,6 +165,21 @@ impl Transport {
         }
         Error::Unreachable { address, cause }
     }
+}
+
+/// See [`Transport::mark`].
+pub(crate) fn mark(address: &ServerAddress, way: &Way) -> String {
+    let mut hash = Sha256::new();
+    hash.update(address.to_string());
+    for proxy in way.proxy.iter().cloned().chain(environment()) {
+        hash.update([0]);
+        hash.update(proxy);
+    }
+    hash.finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn client(address: &ServerAddress, way: &Way) -> Result<Client, Error> {

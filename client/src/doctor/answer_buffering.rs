@@ -22,7 +22,7 @@ pub(super) async fn look(patient: &Patient) -> Finding {
             NAME,
             "answers stream: the beginning of one comes while its end is still being made",
         )
-        .action("output is shown as it comes")
+        .action("answers stay open, and output is shown as it comes")
         .fact("buffers", false)
     } else {
         Finding::notice(

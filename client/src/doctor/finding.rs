@@ -1,6 +1,7 @@
 //! What one test found: a name, a verdict, plain words, and members for programs.
 //! Not here: how it was found out.
 
+use remo_protocol::keys::PublicKey;
 use serde_json::{Map, Value, json};
 
 use crate::escape::escape;
@@ -118,6 +119,8 @@ pub struct Report {
     pub url: String,
     /// In the order in which they were found.
     pub findings: Vec<Finding>,
+    /// The key by which the server has proved, in a log-in, that it speaks remo/2.
+    pub proved: Option<PublicKey>,
 }
 
 impl Report {
@@ -169,6 +172,7 @@ mod tests {
         let mut report = Report {
             url: "http://example.org/".into(),
             findings: vec![Finding::notice("a", ""), Finding::skipped("b", "")],
+            proved: None,
         };
         assert!(report.works());
         report.findings.push(Finding::bad("c", ""));

@@ -13,6 +13,7 @@ mod finding;
 mod idle;
 mod info;
 mod keep_alive;
+mod learnt;
 mod line;
 mod log_in;
 mod losses;
@@ -40,6 +41,7 @@ use crate::address::ServerAddress;
 use crate::error::Error;
 use crate::remo2::Person;
 use crate::transport::Way;
+use keep_alive::Watched;
 use patient::Patient;
 use road::{Fault, Road};
 
@@ -105,7 +107,7 @@ pub type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync);
 /// # Errors
 /// [`Error::Setup`], where nothing can be asked at all.
 pub async fn examine(
-    subject: Subject,
+    subject: &Subject,
     bounds: &Bounds,
     progress: Progress<'_>,
 ) -> Result<Report, Error> {
@@ -115,13 +117,14 @@ pub async fn examine(
     let mut report = Report {
         url: subject.address.to_string(),
         findings: Vec::new(),
+        proved: None,
     };
     progress("who answers");
     let told = info::ask(&patient).await;
     let findings = &mut report.findings;
-    findings.push(proxy::look(&subject, &patient.road, told.as_ref()));
+    findings.push(proxy::look(subject, &patient.road, told.as_ref()));
     findings.push(certificate::look(&patient.road, told.as_ref().err()));
-    findings.push(server::look(&subject, told.as_ref()));
+    findings.push(server::look(subject, told.as_ref()));
     let Ok((info::Told::Server(keys, _), got)) = told else {
         findings.push(Finding::skipped("rest", REST));
         return Ok(report);
@@ -132,8 +135,9 @@ pub async fn examine(
         subject.fingerprints.contains(&fingerprint)
     }));
     progress("log-in");
-    findings.push(log_in::look(&subject, &patient).await);
+    findings.push(log_in::look(subject, &patient).await);
     rest(&patient, bounds, &got, progress, findings).await;
+    report.proved = patient.proved();
     Ok(report)
 }
 
@@ -159,11 +163,9 @@ async fn rest(
     progress("the largest answer");
     findings.push(answer_size::look(patient, bounds).await);
     progress("how long the path bears silence");
-    let (idle, keep_alive) = tokio::join!(
-        idle::look(patient, bounds),
-        keep_alive::look(patient, bounds)
-    );
-    findings.extend([idle, keep_alive]);
+    let mut watched = Watched::begin(patient).await;
+    let (idle, ()) = tokio::join!(idle::look(patient, bounds), watched.wait(patient, bounds));
+    findings.extend([idle, watched.look(patient).await]);
     progress("repeated requests");
     findings.push(repeats::look(patient).await);
     findings.push(changes::look(patient, got).await);

@@ -22,6 +22,7 @@ pub(super) struct Patient {
     pub(super) servers: Vec<PublicKey>,
     pub(super) count: Count,
     session: tokio::sync::Mutex<Option<Arc<Session>>>,
+    proved: Mutex<Option<PublicKey>>,
     spare: Mutex<Vec<(Line, Instant)>>,
     ends: Clock,
 }
@@ -115,6 +116,7 @@ impl Patient {
             servers,
             count: Count::default(),
             session: tokio::sync::Mutex::default(),
+            proved: Mutex::default(),
             spare: Mutex::default(),
             ends: Clock::now() + time,
         }
@@ -180,6 +182,15 @@ impl Patient {
         outcome
     }
 
+    /// The key with which the server has answered a log-in.
+    pub(super) fn proved(&self) -> Option<PublicKey> {
+        self.proved_lock().clone()
+    }
+
+    fn proved_lock(&self) -> MutexGuard<'_, Option<PublicKey>> {
+        self.proved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Logs in once.
     pub(super) async fn log_in(&self) -> Result<(), Missed> {
         let mut session = self.session.lock().await;
@@ -197,7 +208,11 @@ impl Patient {
             let (log_in, body) = LogIn::begin(person, server).await.map_err(Fault::Broken)?;
             let got = self.post("/auth", None, body, PATIENCE).await?;
             match (got.status, got.broken) {
-                (200, None) => return log_in.finish(&got.body).ok_or(Missed::Changed),
+                (200, None) => {
+                    let session = log_in.finish(&got.body).ok_or(Missed::Changed)?;
+                    *self.proved_lock() = Some(server.clone());
+                    return Ok(session);
+                }
                 (_, Some(_)) => return Err(Missed::Cut),
                 (421, _) => missed = Missed::Bare(421),
                 (status, _) if got.body.is_empty() => return Err(Missed::Bare(status)),

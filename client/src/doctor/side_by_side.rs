@@ -29,7 +29,7 @@ pub(super) async fn look(patient: &Patient) -> Finding {
             }
             Some(false) => {
                 return Finding::notice(NAME, "one request at a time: each waits for the one before")
-                    .action("one request at a time, and answers are not parked for long while something is to be sent")
+                    .action("one request at a time, and answers are parked for 0.25 s only, so that what is typed need not wait")
                     .fact("at_once", false);
             }
             None => {}

@@ -17,7 +17,7 @@ mod login;
 mod memory;
 mod opening;
 mod output;
-mod path;
+pub(crate) mod path;
 mod pending;
 mod probe;
 mod remote;

@@ -230,7 +230,7 @@ where
     if let Source::Flow(body) = source
         && (turn.misdeeds.has(Kind::BufferAnswer) || (shorten.is_some() && stated))
     {
-        *source = Source::Whole(body.whole(reader).await?);
+        *source = Source::Whole(whole_in_time(turn, body, reader).await?);
     }
     if let (Source::Whole(body), Some(mut dice)) = (source, shorten) {
         let length = shortened(body, &mut dice);
@@ -238,6 +238,22 @@ where
         body.truncate(length);
     }
     Ok(())
+}
+
+/// All of a body, of which no silence is longer than is borne.
+async fn whole_in_time<R>(turn: &Turn, body: &mut Body, reader: &mut R) -> io::Result<Vec<u8>>
+where
+    R: AsyncBufRead + Unpin,
+{
+    let mut all = Vec::new();
+    while let Ok(piece) = timeout(turn.patience(), body.piece(reader)).await {
+        match piece? {
+            Some(piece) => all.extend_from_slice(&piece),
+            None => return Ok(all),
+        }
+    }
+    turn.note(Kind::IdleOut, "the answer was silent");
+    Err(io::ErrorKind::TimedOut.into())
 }
 
 /// A length below that of the body: at the end of a line as often as anywhere.

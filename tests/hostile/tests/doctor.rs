@@ -201,6 +201,12 @@ fn one_request_at_a_time_is_noticed() {
     let told = of(Kind::OneAtATime, |_| {});
     assert_eq!(told.fact("side_by_side", "at_once"), false);
     assert_eq!(told.verdict("side_by_side"), "notice");
+    // What is looked at meanwhile is not blamed for waiting.
+    assert!(
+        told.number("keep_alive", "kept_ms") >= 2000,
+        "{}",
+        told.report
+    );
     assert_eq!(told.code, Some(0), "{}", told.report);
 }
 
@@ -371,6 +377,39 @@ fn the_round_trip_is_that_of_the_path() {
         "{}",
         told.report
     );
+}
+
+#[test]
+fn what_was_found_is_kept_for_the_other_commands() {
+    let place = Place::new();
+    let proxy = Proxied::start(
+        place.server.address,
+        always(Kind::BufferAnswer),
+        |settings| {
+            settings
+                .plan
+                .always
+                .extend([Kind::OneAtATime, Kind::Ceiling, Kind::IdleOut]);
+            settings.ceiling = 200_000;
+            settings.idle = Duration::from_millis(1800);
+        },
+    );
+    let told = through(&place, proxy.address, &[]);
+    assert_eq!(told.code, Some(0), "{}", told.report);
+    let kept = std::fs::read(place.home.path().join(".cache/remo/paths.json")).unwrap();
+    let kept: Value = serde_json::from_slice(&kept).unwrap();
+    let paths = kept["paths"].as_object().unwrap();
+    let path = paths.values().next().unwrap();
+    assert_eq!(
+        (paths.len(), &path["streams"], &path["alone"]),
+        (1, &false.into(), &true.into())
+    );
+    assert_eq!(path["body"], told.number("request_size", "passes"));
+    let wait = path["wait"].as_u64().unwrap();
+    assert!((800..1800).contains(&wait), "{path}");
+    let dialects = std::fs::read_to_string(place.home.path().join(".config/remo/dialects"));
+    let fingerprint = place.server.key.public().fingerprint().to_string();
+    assert!(dialects.unwrap().contains(&fingerprint));
 }
 
 #[test]

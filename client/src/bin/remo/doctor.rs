@@ -12,12 +12,12 @@ use indicatif::ProgressBar;
 use remo_client::address::ServerAddress;
 use remo_client::doctor::{Bounds, Finding, Report, Subject, Verdict, examine};
 use remo_client::escape::escape;
-use remo_client::remo2::Person;
+use remo_client::remo2::{Memory, Person};
 use remo_protocol::keys::PublicKey;
 
 use crate::args::{DoctorArgs, WhoArgs};
 use crate::config::Server;
-use crate::{PROGRAM, exec, identity, place, runtime};
+use crate::{PROGRAM, config, exec, identity, known, place, runtime};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -35,7 +35,8 @@ pub(crate) fn run(args: &DoctorArgs) -> ExitCode {
 
 fn tell(args: &DoctorArgs) -> Outcome<bool> {
     let subject = subject(args)?;
-    let report = examined(args, subject)?;
+    let report = examined(args, &subject)?;
+    remember(&subject, &report);
     if args.json {
         remo_cli::print(format!("{}\n", report.to_json()))?;
     } else {
@@ -45,7 +46,7 @@ fn tell(args: &DoctorArgs) -> Outcome<bool> {
     Ok(report.works())
 }
 
-fn examined(args: &DoctorArgs, subject: Subject) -> Outcome<Report> {
+fn examined(args: &DoctorArgs, subject: &Subject) -> Outcome<Report> {
     // It is drawn on a terminal only.
     let spinner = ProgressBar::new_spinner();
     spinner.enable_steady_tick(Duration::from_millis(200));
@@ -55,6 +56,16 @@ fn examined(args: &DoctorArgs, subject: Subject) -> Outcome<Report> {
     runtime.shutdown_background();
     spinner.finish_and_clear();
     Ok(report?)
+}
+
+/// What was found serves the other commands; where it cannot be kept, they find out by themselves.
+fn remember(subject: &Subject, report: &Report) {
+    if let Some(server) = &report.proved {
+        known::remember(server);
+    }
+    if let Some(folder) = config::cache() {
+        let _ = report.keep(subject, &Memory::new(folder.join("paths.json")));
+    }
 }
 
 fn bounds(args: &DoctorArgs) -> Bounds {
