@@ -71,7 +71,9 @@ impl Uploads {
                 .await;
         match &opened {
             Ok(upload) => *place = Some(upload.clone()),
-            Err(_) => drop(self.lock().remove(&key)),
+            // Unless others wait to open it: they share the slot.
+            Err(_) if Arc::strong_count(&slot) <= 2 => drop(self.lock().remove(&key)),
+            Err(_) => {}
         }
         opened
     }
@@ -81,7 +83,7 @@ impl Uploads {
         if !open.contains_key(key) && open.len() >= OPEN {
             let idle = open
                 .iter()
-                .filter_map(|(key, slot)| Some((idle(slot)?, key)));
+                .filter_map(|(key, slot)| Some((self.idle(slot)?, key)));
             let longest = idle
                 .min_by_key(|(used, _)| *used)
                 .map(|(_, key)| key.clone());
@@ -145,7 +147,7 @@ impl Uploads {
     /// Closes the files of those that have been idle for a while.
     pub(crate) fn let_go(&self) {
         self.lock()
-            .retain(|_, slot| idle(slot).is_none_or(|used| used.elapsed() < IDLE));
+            .retain(|_, slot| self.idle(slot).is_none_or(|used| used.elapsed() < IDLE));
     }
 
     /// Closes the files of all, and ends those that are not written down: the server stops.
@@ -198,19 +200,21 @@ impl Uploads {
         swept
     }
 
+    /// Since when nobody works on an upload that can be let go; of one that could not be opened, for ever.
+    fn idle(&self, slot: &Slot) -> Option<Instant> {
+        if Arc::strong_count(slot) > 1 {
+            return None;
+        }
+        let place = slot.try_lock().ok()?;
+        let Some(upload) = place.as_ref() else {
+            return Some(self.born);
+        };
+        (Arc::strong_count(upload) == 1 && upload.is_recorded()).then(|| upload.used())
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Since when nobody works on an upload that can be let go.
-fn idle(slot: &Slot) -> Option<Instant> {
-    if Arc::strong_count(slot) > 1 {
-        return None;
-    }
-    let place = slot.try_lock().ok()?;
-    let upload = place.as_ref()?;
-    (Arc::strong_count(upload) == 1 && upload.is_recorded()).then(|| upload.used())
 }
 
 /// The umask of this process, read without changing it.

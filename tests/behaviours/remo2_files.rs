@@ -748,12 +748,14 @@ fn a_full_disk_leaves_only_what_can_be_gone_on_with() {
     };
     assert_eq!((refused.status(), refused.error()), (507, "no_space"));
     assert!(!String::from_utf8_lossy(&listed(&mut peer)).contains("large"));
-    let grown = peer.line(&format!("mount -o remount,size=8m {}", path("")), b"");
+    let line = format!("mount -o remount,size=8m {}", path(""));
+    let id = peer.id();
+    let grown = peer.call("cmd", json!({"id": id, "line": line, "cwd": "/"}), b"");
     assert_eq!(
         grown.trailer["exit"],
         0,
         "{:?}",
-        String::from_utf8_lossy(&grown.err)
+        String::from_utf8_lossy(&grown.out)
     );
     part(&mut peer, 500_000, false);
     let done = part(&mut peer, 1_000_000, true);
