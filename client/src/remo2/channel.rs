@@ -20,7 +20,7 @@ use super::failure::Failure;
 use super::login::Live;
 use super::opening::{Command, Open, Opening, Size};
 use super::output::Output;
-use super::pending::Pending;
+use super::pending::{Pending, interrupts};
 use super::remote::Remote;
 
 /// How a process ended.
@@ -81,6 +81,8 @@ struct Told {
     closes: bool,
     /// Bytes of output that came.
     came: usize,
+    /// The rest of the answer was not waited for.
+    is_cut: bool,
 }
 
 impl Channel {
@@ -279,19 +281,30 @@ impl Channel {
             pending.fill(input, self.remote.data_room()).await?;
             let (data, ends) = pending.next(self.remote.data_room());
             let length = data.len();
-            if terminal && data.iter().any(|key| INTERRUPTS.contains(key)) {
+            if terminal && interrupts(&data) {
                 self.interrupted.notify_one();
             }
-            let request = Exchange::new(self)
+            let mut request = Exchange::new(self)
                 .carrying(pending.at, data, ends)
                 .waiting(echo);
-            let closes = self.exchange(request).await?.closes;
+            if terminal {
+                request = request.up_to(ECHO);
+            }
+            let told = tokio::select! {
+                told = self.exchange(request) => told?,
+                // Nobody who interrupts waits for what was being said.
+                more = pending.interrupted(input), if terminal => { more?; continue }
+            };
             self.stirred.notify_waiters();
             let taken = pending.advance(self.marks().taken, length);
-            if closes && pending.is_over() {
+            if told.closes && pending.is_over() {
                 return Ok(());
             }
-            pending.adapt(taken, length).await;
+            if told.is_cut {
+                pending.linger(input).await?;
+            } else {
+                pending.adapt(taken, length).await;
+            }
         }
     }
 
@@ -391,6 +404,7 @@ impl Channel {
             ended: ended(&trailer),
             closes: last.closes,
             came: exchange.came(),
+            is_cut: trailer.is_empty(),
         })
     }
 
@@ -464,8 +478,8 @@ fn ended(trailer: &Object) -> Option<Ended> {
     Some(signal.unwrap_or(Ended::Exit(number("exit").unwrap_or_default())))
 }
 
-/// What makes a process on a terminal stop: Ctrl-C, Ctrl-\, Ctrl-Z.
-const INTERRUPTS: [u8; 3] = [0x03, 0x1c, 0x1a];
+/// Bytes of an answer to keys that are more than an echo: the rest comes by the answers that follow the channel.
+const ECHO: usize = 8 * 1024;
 
 /// How long an interrupt may take before what was under way is asked for again.
 const INTERRUPTED: Duration = Duration::from_secs(5);

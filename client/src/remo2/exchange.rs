@@ -18,6 +18,8 @@ use super::login::Live;
 pub(super) struct Exchange<'a> {
     channel: &'a Channel,
     wait: Duration,
+    /// Bytes of output that are waited for.
+    most: usize,
     /// The answer may stay open.
     may_stream: bool,
     input: Option<(u64, Bytes)>,
@@ -78,6 +80,7 @@ impl<'a> Exchange<'a> {
         Self {
             channel,
             wait: Duration::ZERO,
+            most: usize::MAX,
             may_stream: false,
             input: None,
             ends: false,
@@ -97,6 +100,11 @@ impl<'a> Exchange<'a> {
     /// Answered for as long as it takes, if the path lets answers stay open.
     pub(super) fn streaming(self, may_stream: bool) -> Self {
         Self { may_stream, ..self }
+    }
+
+    /// The rest of an answer that says more is left to others.
+    pub(super) fn up_to(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     pub(super) fn carrying(self, at: u64, data: Bytes, ends: bool) -> Self {
@@ -191,7 +199,7 @@ impl Act for Exchange<'_> {
     }
 
     fn has_enough(&self) -> bool {
-        self.last.streams && self.channel.unacknowledged() > STREAMED
+        self.came() > self.most || (self.last.streams && self.channel.unacknowledged() > STREAMED)
     }
 
     fn belongs(&self, run: &Run) -> Result<(), Failure> {

@@ -58,6 +58,36 @@ impl Pending {
         Ok(())
     }
 
+    /// Gathers what comes while a request is under way, until it interrupts the process.
+    pub(super) async fn interrupted(
+        &mut self,
+        input: &mut Receiver<io::Result<Bytes>>,
+    ) -> Result<(), Failure> {
+        while !self.over && self.data.len() < GATHERED {
+            let before = self.data.len();
+            let next = input.recv().await;
+            self.add(next)?;
+            if interrupts(self.data.get(before..).unwrap_or_default()) {
+                return Ok(());
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// What was sent has arrived, and whether it was taken is told by other answers: it is sent again with what comes next, or
+    /// when nobody has told for long.
+    pub(super) async fn linger(
+        &mut self,
+        input: &mut Receiver<io::Result<Bytes>>,
+    ) -> Result<(), Failure> {
+        if self.over {
+            tokio::time::sleep(TOLD).await;
+        } else if let Ok(next) = tokio::time::timeout(TOLD, input.recv()).await {
+            self.add(next)?;
+        }
+        Ok(())
+    }
+
     /// What the next request carries, and whether that is all there will ever be.
     pub(super) fn next(&self, room: usize) -> (Bytes, bool) {
         let length = self.data.len().min(room).min(self.most);
@@ -90,6 +120,17 @@ impl Pending {
         self.stalls += 1;
     }
 }
+
+/// Whether keys may make a process on a terminal stop: Ctrl-C, Ctrl-\, Ctrl-Z.
+pub(super) fn interrupts(keys: &[u8]) -> bool {
+    keys.iter().any(|key| [0x03, 0x1c, 0x1a].contains(key))
+}
+
+/// Bytes that are gathered while a request is under way.
+const GATHERED: usize = 1 << 20;
+
+/// How long it may take until an answer tells what was taken.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// Bytes with which it is found out whether a process takes input again.
 const PROBE: usize = 4 * 1024;
