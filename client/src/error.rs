@@ -9,7 +9,7 @@ use remo_protocol::dialect::Dialect;
 use remo_protocol::refusal::Refusal;
 
 use crate::escape::escape;
-use crate::remedy::{Asked, remedy};
+use crate::remedy::{Asked, proxy_log_in, remedy};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -175,6 +175,14 @@ impl Error {
         Self::Path {
             status,
             remedy: remedy(asked, status, location),
+        }
+    }
+
+    /// A proxy wants a log-in, and offers these ways.
+    pub(crate) fn proxy_log_in(schemes: &[String]) -> Self {
+        Self::Path {
+            status: 407,
+            remedy: proxy_log_in(schemes),
         }
     }
 

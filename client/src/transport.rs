@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION};
+use reqwest::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION, PROXY_AUTHENTICATE,
+};
 use reqwest::{Body, Certificate, Client, Method, Proxy, Response, redirect};
 
 use sha2::{Digest, Sha256};
@@ -221,6 +223,16 @@ pub(crate) fn location(response: &Response) -> Option<String> {
 pub(crate) fn location_of(headers: &reqwest::header::HeaderMap) -> Option<String> {
     let value = headers.get(LOCATION)?;
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+/// The ways to log in that a proxy offers: the first words of what it says.
+pub(crate) fn schemes(response: &Response) -> Vec<String> {
+    let offers = response.headers().get_all(PROXY_AUTHENTICATE).iter();
+    let words = offers.filter_map(|offer| offer.to_str().ok()?.split_whitespace().next());
+    words
+        .take(8)
+        .map(|word| word.chars().take(40).collect())
+        .collect()
 }
 
 /// Whether a proxy reads and writes our requests. Some (tinyproxy) close a connection after each answer without

@@ -19,7 +19,7 @@ use super::remote::Person;
 use crate::answer::next_piece;
 use crate::error::Error;
 use crate::remedy::Asked;
-use crate::transport::{Transport, location};
+use crate::transport::{Transport, location, schemes};
 
 /// A session that is logged in to.
 #[derive(Debug)]
@@ -89,7 +89,11 @@ pub(crate) async fn log_in(
 async fn ask(transport: &Transport, person: &Person, body: Vec<u8>) -> Result<Vec<u8>, Fault> {
     let response = match transport.post("/auth", None, body).await {
         Ok(response) => response,
-        Err(error @ (Error::Certificate { .. } | Error::Unreachable { .. })) => {
+        Err(
+            error @ (Error::Certificate { .. }
+            | Error::Unreachable { .. }
+            | Error::Path { status: 407, .. }),
+        ) => {
             return Err(at_first(error));
         }
         Err(error) => return Err(Fault::Path(error.to_string())),
@@ -100,6 +104,7 @@ async fn ask(transport: &Transport, person: &Person, body: Vec<u8>) -> Result<Ve
         403 => Err(at_first(Error::LoginRefused {
             user: person.user.as_str().to_owned(),
         })),
+        407 => Err(at_first(Error::proxy_log_in(&schemes(&response)))),
         421 => Err(Fault::AtFirst(Failure::OtherKey)),
         status => {
             let location = location(&response);

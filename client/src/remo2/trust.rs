@@ -12,7 +12,7 @@ use super::failure::{Failure, Fault};
 use super::login::read_small;
 use crate::error::Error;
 use crate::remedy::Asked;
-use crate::transport::{Transport, location};
+use crate::transport::{Transport, location, schemes};
 
 /// What a server offers.
 #[derive(Clone, Debug)]
@@ -42,6 +42,7 @@ async fn ask(transport: &Transport) -> Result<Offer, Failure> {
         200 => {}
         // The older ones want a session for it.
         400 | 403 => return Err(Failure::OtherDialect),
+        407 => return Err(Error::proxy_log_in(&schemes(&response)).into()),
         status => {
             let location = location(&response);
             return Err(Error::unsealed(Asked::LogIn, status, location.as_deref()).into());

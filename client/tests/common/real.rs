@@ -103,7 +103,22 @@ pub struct Path {
     ended: Arc<AtomicBool>,
 }
 
+/// What a path does to every request.
+#[derive(Default)]
+pub struct Manners {
+    /// One request at a time.
+    pub alone: Option<Mutex<()>>,
+    /// Bytes of a request, over which it gets a page and 413.
+    pub ceiling: Option<usize>,
+}
+
 impl Path {
+    /// A path that loses nothing, and has these manners.
+    pub fn with(server: SocketAddr, manners: Manners) -> Self {
+        let server = Arc::new(Mutex::new(server));
+        Self::start(server, |_, _, answer| answer, manners)
+    }
+
     pub fn to(
         server: SocketAddr,
         plan: impl Fn(&str, u64, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
@@ -116,6 +131,15 @@ impl Path {
         server: Arc<Mutex<SocketAddr>>,
         plan: impl Fn(&str, u64, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
+        Self::start(server, plan, Manners::default())
+    }
+
+    fn start(
+        server: Arc<Mutex<SocketAddr>>,
+        plan: impl Fn(&str, u64, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
+        manners: Manners,
+    ) -> Self {
+        let manners = Arc::new(manners);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let path = Self {
@@ -136,9 +160,9 @@ impl Path {
                     return;
                 }
                 let (plan, requests, routes) = (plan.clone(), requests.clone(), routes.clone());
-                let server = server.clone();
+                let (server, manners) = (server.clone(), manners.clone());
                 std::thread::spawn(move || {
-                    drop(carry(stream, &server, &*plan, &requests, &routes));
+                    drop(carry(stream, &server, &*plan, &manners, &requests, &routes));
                 });
             }
         });
@@ -166,6 +190,7 @@ fn carry(
     mut from: TcpStream,
     server: &Mutex<SocketAddr>,
     plan: &Plan,
+    manners: &Manners,
     requests: &AtomicU64,
     routes: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
@@ -182,6 +207,14 @@ fn carry(
     let route = text.split(' ').nth(1).unwrap_or_default().to_owned();
     let count = requests.fetch_add(1, Ordering::SeqCst);
     routes.lock().unwrap().push(route.clone());
+    if manners
+        .ceiling
+        .is_some_and(|ceiling| request.len() > ceiling)
+    {
+        let page = b"HTTP/1.0 413 Too Large\r\nContent-Length: 4\r\n\r\npage";
+        return from.write_all(page);
+    }
+    let _alone = manners.alone.as_ref().map(|alone| alone.lock().unwrap());
     let server = *server.lock().unwrap();
     let mut to = TcpStream::connect(server)?;
     let (line, rest) = request.split_at(request.windows(2).position(|w| w == b"\r\n").unwrap());
