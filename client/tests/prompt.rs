@@ -270,6 +270,12 @@ fn an_older_server_is_told_apart_and_nothing_older_is_spoken_by_itself() {
         assert!(err.contains("--dialect 0.6"), "{status}: {err}");
         assert!(begun.elapsed() < Duration::from_secs(20));
         assert_eq!((server.logins(), server.log()), (0, vec![]));
+        if status != 500 {
+            let mut exec = bare(home.folder.path());
+            exec.args(["exec", "-u", "zoe", &server.url(), "--", "true"]);
+            let err = Ended::from(exec.output().unwrap()).err;
+            assert!(err.contains("--dialect 0.6"), "{status}: {err}");
+        }
     }
 }
 

@@ -116,6 +116,37 @@ fn by_remo_2_ctrl_c_ends_a_command_there_and_the_prompt_goes_on() {
 }
 
 #[test]
+fn by_remo_2_completion_knows_the_files_of_the_server() {
+    let home = Home::new();
+    let server = Real::start(&home);
+    for folder in ["there", "there/sub folder", "empty"] {
+        std::fs::create_dir(home.path(folder)).unwrap();
+    }
+    for file in [
+        "there/sub folder/it's",
+        "there/.hidden",
+        "there/es\u{1b}[2J",
+    ] {
+        home.write(file, "content");
+    }
+    let mut terminal = Terminal::start(&home.remo(&server.url(), &["--dialect", "2"]));
+    terminal.expect("remo> ");
+    let folder = home.folder.path().display();
+    terminal.type_in(&format!("get {folder}/th\ts\ti\t  back\r"));
+    terminal.expect("'back': 7 bytes");
+    terminal.expect("remo> ");
+    terminal.type_in(&format!("put {folder}/em\tnew ba\t\r"));
+    terminal.expect("new' is stored");
+    assert_eq!(home.read("empty/new"), b"content");
+    terminal.type_in(&format!("get {folder}/there/es\t"));
+    terminal.expect("there/es");
+    terminal.type_in("\x03");
+    terminal.expect("remo> ");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.expect_end(), Some(0));
+}
+
+#[test]
 fn completion_knows_commands_and_local_files() {
     let home = Home::new();
     home.write("some file", "content");

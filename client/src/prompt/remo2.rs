@@ -11,7 +11,6 @@ use tokio::time::sleep;
 
 use super::sink::{PIPE, Sink};
 use super::{Console, PromptError};
-use crate::error::Error;
 use crate::remo2::{Channel, Ended, Failure, Opening, Output, Remote, ask_for_keys};
 
 /// A server of remo/2, and what a prompt has running there.
@@ -64,12 +63,7 @@ impl Conversation {
             who = self.remote.who() => who,
             Some(older) = suspect(&self.remote) => Err(older),
         };
-        let who = match who {
-            Err(refused @ (Failure::First(Error::LoginRefused { .. }) | Failure::OtherDialect)) => {
-                return Err(older(&self.remote).await.unwrap_or(refused).into());
-            }
-            who => who?,
-        };
+        let who = who?;
         self.greeted = true;
         let version = who.get("version").and_then(Value::as_str);
         Ok(format!(
@@ -238,11 +232,6 @@ async fn run(channel: &Channel, opening: &Opening) -> Result<Ended, Failure> {
 /// A log-in that takes long may be one to an older server, whose answers look like faults of the path.
 async fn suspect(remote: &Remote) -> Option<Failure> {
     sleep(SUSPICION).await;
-    older(remote).await
-}
-
-/// What is told where an older server says who it is. Nothing proves that, and nothing but words follows from it.
-async fn older(remote: &Remote) -> Option<Failure> {
     match ask_for_keys(remote.transport()).await {
         Err(older @ Failure::OtherDialect) => Some(older),
         _ => None,

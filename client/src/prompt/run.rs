@@ -166,6 +166,15 @@ impl<C: Console> Prompt<C> {
         }
     }
 
+    /// The server, where it is one of remo/2, to ask it other things meanwhile.
+    #[must_use]
+    pub fn remote(&self) -> Option<Arc<Remote>> {
+        match &self.talk {
+            Talk::Older(_) => None,
+            Talk::Remo2(conversation) => Some(conversation.remote.clone()),
+        }
+    }
+
     /// The place where things are shown.
     pub fn console(&mut self) -> &mut C {
         &mut self.console

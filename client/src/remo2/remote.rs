@@ -23,7 +23,9 @@ use super::login::{Live, log_in};
 use super::memory::Memory;
 use super::path::{Known, Path};
 use super::probe::Probing;
+use super::trust::ask_for_keys;
 use super::who::Who;
+use crate::error::Error;
 use crate::signer::Signer;
 use crate::transport::Transport;
 use crate::upload::now;
@@ -254,10 +256,22 @@ impl Remote {
                 if state.ever || state.refusals < REFUSALS {
                     Err(Fault::AtFirst(failure))
                 } else {
-                    Err(Fault::Final(failure))
+                    Err(Fault::Final(self.explain(failure).await))
                 }
             }
             Err(other) => Err(other),
+        }
+    }
+
+    /// What a refused log-in is told as: an older server, too, refuses it, and says who it is. Nothing proves that, and nothing but
+    /// other words follow from it.
+    async fn explain(&self, failure: Failure) -> Failure {
+        if !matches!(failure, Failure::First(Error::LoginRefused { .. })) {
+            return failure;
+        }
+        match ask_for_keys(&self.transport).await {
+            Err(older @ Failure::OtherDialect) => older,
+            _ => failure,
         }
     }
 

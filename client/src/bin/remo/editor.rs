@@ -14,6 +14,8 @@ use rustyline::history::DefaultHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
+use crate::there::There;
+
 /// What a person has done at the prompt.
 #[derive(Debug)]
 pub(crate) enum Typed {
@@ -32,7 +34,8 @@ pub(crate) struct LineEditor {
 }
 
 impl LineEditor {
-    pub(crate) fn new() -> rustyline::Result<Self> {
+    /// A line editor; `there` completes names of the server, where it can be asked.
+    pub(crate) fn new(there: Option<There>) -> rustyline::Result<Self> {
         let config = Config::builder()
             .history_ignore_space(true)
             .completion_type(CompletionType::List)
@@ -40,6 +43,7 @@ impl LineEditor {
         let mut editor = Editor::with_config(config)?;
         editor.set_helper(Some(Words {
             files: FilenameCompleter::new(),
+            there,
         }));
         let history = history_file();
         if let Some(file) = &history {
@@ -97,9 +101,10 @@ fn history_file() -> Option<PathBuf> {
     Some(state.join("remo").join("history"))
 }
 
-/// Completes the commands' names, and local paths after those that take files.
+/// Completes the commands' names, and paths after those that take files.
 struct Words {
     files: FilenameCompleter,
+    there: Option<There>,
 }
 
 impl Completer for Words {
@@ -120,10 +125,25 @@ impl Completer for Words {
                 at - rest.trim_start().len(),
                 command_names(rest.trim_start()),
             )),
+            // The remote name comes first.
+            Some(("get" | "put", rest)) if is_one_word(rest) && self.there.is_some() => {
+                let there = self.there.as_ref().map(|there| there.complete(typed));
+                Ok(there.unwrap_or_default())
+            }
             Some(("get" | "put" | "lcd", _)) => self.files.complete_path(line, at),
             Some(_) => Ok((at, Vec::new())),
         }
     }
+}
+
+/// Whether no second word has begun.
+fn is_one_word(rest: &str) -> bool {
+    let mut escaped = false;
+    !rest.trim_start().chars().any(|c| {
+        let ends = c.is_whitespace() && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    })
 }
 
 fn command_names(begun: &str) -> Vec<Pair> {
@@ -156,6 +176,7 @@ mod tests {
         let history = MemHistory::new();
         let words = Words {
             files: FilenameCompleter::new(),
+            there: None,
         };
         let (start, pairs) = words
             .complete(line, line.len(), &Context::new(&history))
@@ -175,6 +196,16 @@ mod tests {
         assert_eq!(completions("  qu"), (2, vec!["quit ".into()]));
         assert_eq!(completions("help se"), (5, vec!["set_encoding ".into()]));
         assert_eq!(completions("exec qu"), (7, vec![]));
+    }
+
+    #[test]
+    fn the_first_word_of_a_file_command_is_there() {
+        for one in ["", " ", "a", " /a/b", "a\\ b"] {
+            assert!(is_one_word(one), "{one}");
+        }
+        for two in ["a ", "a b", "a\\\\ b"] {
+            assert!(!is_one_word(two), "{two}");
+        }
     }
 
     #[test]

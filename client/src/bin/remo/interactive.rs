@@ -16,10 +16,14 @@ use crate::PROGRAM;
 use crate::console::Screen;
 use crate::editor::{LineEditor, Typed};
 use crate::signals::{Ending, Endings, interrupted};
+use crate::there::There;
 
 /// Logs in and runs the prompt until its end.
 pub(crate) fn run(runtime: &Runtime, prompt: Prompt<Screen>) -> ExitCode {
-    let conversation = LineEditor::new().map(|editor| Conversation::new(runtime, prompt, editor));
+    let there = prompt.remote();
+    let there = there.map(|remote| There::new(runtime.handle().clone(), remote));
+    let conversation =
+        LineEditor::new(there).map(|editor| Conversation::new(runtime, prompt, editor));
     let mut conversation = match conversation {
         Ok(conversation) => conversation,
         Err(error) => return remo_cli::fail(PROGRAM, &format!("cannot use the terminal: {error}")),

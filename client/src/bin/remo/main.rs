@@ -26,6 +26,7 @@ mod shell;
 mod signals;
 mod spot;
 mod streams;
+mod there;
 mod trust;
 
 use std::ffi::OsString;
