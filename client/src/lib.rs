@@ -37,6 +37,7 @@
 
 pub mod address;
 pub mod answer;
+pub mod copy;
 pub mod doctor;
 pub mod encoding;
 pub mod error;

@@ -27,7 +27,7 @@ mod who;
 pub use channel::{Channel, Ended};
 pub use failure::Failure;
 pub use files::{Change, Entry, Kind, Listing, Time};
-pub(crate) use files::{Get, Got, Sink, Store};
+pub(crate) use files::{Get, Got, Last, Put, Sink, Store, Stored, is_plain};
 pub use forward::Forwarding;
 pub use memory::Memory;
 pub use opening::{Opening, Size};

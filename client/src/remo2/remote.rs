@@ -135,6 +135,16 @@ impl Remote {
         }
     }
 
+    /// Which server it is and who we are there, as text that is the same in every run of the program.
+    pub(crate) fn identity(&self) -> String {
+        let keys: Vec<_> = self
+            .servers
+            .iter()
+            .map(|key| key.fingerprint().to_string())
+            .collect();
+        format!("{} {}", keys.join(" "), self.person.user.as_str())
+    }
+
     /// For how long the path may fail before one gives up.
     #[must_use]
     pub fn patience(&self) -> Duration {

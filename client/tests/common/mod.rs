@@ -8,6 +8,7 @@
     reason = "each test binary uses its part"
 )]
 
+pub mod liar;
 pub mod real;
 pub mod server;
 pub mod terminal;

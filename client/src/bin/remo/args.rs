@@ -9,6 +9,7 @@ use remo_client::encoding::Encoding;
 use remo_protocol::dialect::AnyDialect;
 use remo_protocol::name::UserName;
 
+use crate::cp_args::{AFTER as AFTER_CP, CpArgs};
 use crate::forward_args::ForwardArgs;
 use crate::fs_args::FilesCommand;
 
@@ -41,6 +42,9 @@ pub(crate) enum Subcommand {
     /// Carry connections to ports here on to where the server reaches
     #[command(after_help = AFTER_FORWARD, after_long_help = AFTER_FORWARD)]
     Forward(ForwardArgs),
+    /// Copy files and folders to, from and between servers; goes on where it broke off
+    #[command(after_help = AFTER_CP, after_long_help = AFTER_CP)]
+    Cp(CpArgs),
     #[command(flatten)]
     Files(FilesCommand),
     /// Find out what the path to a server does, and what remo does about it

@@ -5,6 +5,9 @@ mod args;
 mod batch;
 mod config;
 mod console;
+mod cp;
+mod cp_args;
+mod cp_show;
 mod doctor;
 mod editor;
 mod exec;
@@ -63,6 +66,7 @@ fn carry_out(subcommand: &Subcommand) -> ExitCode {
         Subcommand::Attach(args) => return shell::attach(args),
         Subcommand::List(args) => list::run(args),
         Subcommand::Forward(args) => return forward::run(args),
+        Subcommand::Cp(args) => return cp::run(args),
         Subcommand::Files(command) => return fs::run(command),
         Subcommand::Doctor(args) => return doctor::run(args),
         Subcommand::Named(words) => return named(words),

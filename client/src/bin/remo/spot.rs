@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -119,13 +119,10 @@ impl Servers {
     }
 }
 
-/// The bytes of a path here.
-pub(crate) fn path_of(bytes: &[u8]) -> PathBuf {
-    OsString::from_vec(bytes.to_vec()).into()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     fn there(name: &str, path: &str) -> Spot {

@@ -22,6 +22,20 @@ pub(super) fn read(object: &Object, name: &str) -> Option<Vec<u8>> {
     URL_SAFE.decode_to_vec(text).ok()
 }
 
+/// Whether it names an entry of a folder, and nothing but one.
+#[must_use]
+pub(crate) fn is_plain(name: &[u8]) -> bool {
+    let dots = name == b"." || name == b"..";
+    !name.is_empty()
+        && !dots
+        && name.len() <= LONGEST_NAME
+        && !name.contains(&b'/')
+        && !name.contains(&0)
+}
+
+/// Bytes of a name, on all file systems of Linux.
+const LONGEST_NAME: usize = 255;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +46,17 @@ mod tests {
             let mut object = Object::new();
             put(&mut object, "name", name);
             assert_eq!(read(&object, "name").as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_none() {
+        let long = [b'a'; 256];
+        for name in [&b""[..], b".", b"..", b"a/b", b"/", b"a\0b", &long] {
+            assert!(!is_plain(name), "{name:?}");
+        }
+        for name in [&b"..."[..], b".a", b"a\n", b"\xff"] {
+            assert!(is_plain(name), "{name:?}");
         }
     }
 }

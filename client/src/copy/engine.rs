@@ -1,0 +1,343 @@
+//! One copy on its way: steps come in, files go side by side, and everything that ends is counted and told.
+//! How one file goes is `download`'s and `upload`'s.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::task::JoinSet;
+
+use super::afterwards::Afterwards;
+use super::error::CopyError;
+use super::folder::Traits;
+use super::landing::Landing;
+use super::source::Source;
+use super::target::{Place, Target, symlink_there};
+use super::walk::{Item, Step, Walk};
+use super::watch::{Outcome, Summary, Watcher};
+use super::{Options, download, upload};
+use crate::remo2::{Entry, Kind, Time};
+
+/// What all tasks of one copy share.
+pub(super) struct Engine {
+    pub(super) options: Options,
+    pub(super) watcher: Arc<dyn Watcher>,
+    /// Ranges that may be under way at once.
+    pub(super) lanes: Arc<Semaphore>,
+    /// Where notes of uploads are.
+    pub(super) notes: Option<PathBuf>,
+    /// Whether owners may be set here.
+    pub(super) is_root: bool,
+    /// Where small files go on; closed in the end.
+    landing: Mutex<Option<mpsc::Sender<Landing>>>,
+    afterwards: Mutex<Afterwards>,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    files: AtomicU64,
+    folders: AtomicU64,
+    links: AtomicU64,
+    bytes: AtomicU64,
+    identical: AtomicU64,
+    left_out: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Engine {
+    pub(super) fn new(
+        options: Options,
+        watcher: Arc<dyn Watcher>,
+        landing: mpsc::Sender<Landing>,
+    ) -> Self {
+        Self {
+            lanes: Arc::new(Semaphore::new(options.requests.max(1))),
+            notes: options.state.clone(),
+            is_root: rustix::process::geteuid().is_root(),
+            options,
+            watcher,
+            landing: Mutex::new(Some(landing)),
+            afterwards: Mutex::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes step after step, until all is done or nothing more can be.
+    pub(super) async fn run(
+        self: &Arc<Self>,
+        roots: Vec<Item>,
+        target: Arc<Target>,
+    ) -> Result<(), CopyError> {
+        let (to, steps) = mpsc::channel(AHEAD);
+        let walk = Walk::new(to, self.watcher.clone(), self.options.recursive);
+        let walk = tokio::spawn(walk.run(roots));
+        let done = self.take_all(steps, target).await;
+        walk.abort();
+        done
+    }
+
+    async fn take_all(
+        self: &Arc<Self>,
+        mut steps: Receiver<Result<Step, CopyError>>,
+        target: Arc<Target>,
+    ) -> Result<(), CopyError> {
+        // Dropped, it ends the tasks in it.
+        let mut tasks = JoinSet::new();
+        // Of a folder that could not be made, all that is in it is passed over.
+        let mut open = vec![Some(target)];
+        while let Some(step) = steps.recv().await {
+            let top = open.last().cloned().flatten();
+            match (step?, top) {
+                (Step::Enter(item), Some(top)) => open.push(self.enter(&item, &top).await?),
+                (Step::Enter(_), None) => open.push(None),
+                (Step::Leave, top) => {
+                    open.pop();
+                    if let Some(top) = top {
+                        self.release(&top).await?;
+                    }
+                }
+                (Step::Take(item), Some(top)) => {
+                    top.hold();
+                    if tasks.len() >= self.options.requests.max(1) * 3 {
+                        ended(tasks.join_next().await)?;
+                    }
+                    let engine = self.clone();
+                    tasks.spawn(async move { engine.take(item, top).await });
+                }
+                (Step::Take(_), None) => {}
+                (Step::Failed(path, error), _) => self.failed(&path, "entry", error)?,
+            }
+        }
+        while let Some(done) = tasks.join_next().await {
+            ended(Some(done))?;
+        }
+        Ok(())
+    }
+
+    /// The copy of a folder, open for what is in it.
+    async fn enter(
+        &self,
+        item: &Item,
+        top: &Arc<Target>,
+    ) -> Result<Option<Arc<Target>>, CopyError> {
+        if item.copy.is_empty() {
+            top.hold();
+            return Ok(Some(top.clone()));
+        }
+        match top.make(&item.copy, self.traits(&item.entry)).await {
+            Ok(target) => {
+                self.note(&target.place, b"", &item.entry)?;
+                self.counts.folders.fetch_add(1, Ordering::Relaxed);
+                Ok(Some(target))
+            }
+            Err(error) => {
+                self.failed(&item.path(), "dir", error)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// What a copy gets of its model besides the content.
+    pub(super) fn traits(&self, entry: &Entry) -> Traits {
+        self.dressed(entry.mode, entry.mtime, entry.owner)
+    }
+
+    /// Bits that lend somebody's power are given only where the owners are kept too.
+    pub(super) fn dressed(&self, mode: u32, mtime: Time, owner: Option<(u32, u32)>) -> Traits {
+        let owners = self.options.owners;
+        Traits {
+            mode: mode & if owners { 0o7777 } else { 0o777 },
+            mtime,
+            owner: owner.filter(|_| owners && self.is_root),
+        }
+    }
+
+    async fn take(self: &Arc<Self>, item: Item, target: Arc<Target>) -> Result<(), CopyError> {
+        let landed = match item.entry.kind {
+            Kind::File => self.file(&item, &target).await,
+            Kind::Link => self.link(&item, &target).await.map(Some),
+            Kind::Folder => Ok(Some(Outcome::LeftOut(
+                "it is a folder (-r copies folders)".into(),
+            ))),
+            Kind::Other => Ok(Some(Outcome::LeftOut(
+                "it is no file, folder or link: pipes, sockets and devices are not copied".into(),
+            ))),
+        };
+        match landed {
+            Ok(None) => return Ok(()),
+            Ok(Some(outcome)) => {
+                if matches!(outcome, Outcome::Copied | Outcome::Identical) {
+                    self.note(&target.place, &item.copy, &item.entry)?;
+                }
+                self.ended(&item, item.entry.size, outcome);
+            }
+            Err(error) => self.failed(&item.path(), item.entry.kind.name(), error)?,
+        }
+        self.release(&target).await
+    }
+
+    /// Copies a file. Nothing, where somebody else will tell how it ended.
+    async fn file(
+        self: &Arc<Self>,
+        item: &Item,
+        target: &Arc<Target>,
+    ) -> Result<Option<Outcome>, CopyError> {
+        self.watcher.begun(&item.path(), item.entry.size);
+        match (&item.source, &target.place) {
+            (_, Place::There(remote, _)) => {
+                let path = target.place.path_of(&item.copy);
+                upload::upload(self, remote, &path, item).await.map(Some)
+            }
+            (Source::There(remote, _), Place::Here(folder, _)) => {
+                download::download(self, remote, folder, item, target).await
+            }
+            (Source::Here(..), Place::Here(..)) => {
+                Err(CopyError::Refused("neither side names a server".into()))
+            }
+        }
+    }
+
+    async fn link(&self, item: &Item, target: &Arc<Target>) -> Result<Outcome, CopyError> {
+        let Some(to) = &item.entry.to else {
+            return Err(CopyError::Refused(
+                "where the link leads is not told".into(),
+            ));
+        };
+        let path = target.place.path_of(&item.copy);
+        match &target.place {
+            Place::Here(folder, _) => folder
+                .symlink(&item.copy, to, &self.traits(&item.entry))
+                .map_err(CopyError::local("make link", &path))?,
+            Place::There(remote, _) => symlink_there(remote, &path, to).await?,
+        }
+        Ok(Outcome::Copied)
+    }
+
+    /// One thing less is on its way into a folder.
+    pub(super) async fn release(&self, target: &Arc<Target>) -> Result<(), CopyError> {
+        match target.release().await {
+            Ok(()) => Ok(()),
+            Err((path, error)) => self.failed(&path, "dir", error),
+        }
+    }
+
+    /// Something ended that is no failure.
+    pub(super) fn ended(&self, item: &Item, bytes: u64, outcome: Outcome) {
+        let counts = &self.counts;
+        let count = match (&outcome, item.entry.kind) {
+            (Outcome::Copied, Kind::Link) => &counts.links,
+            (Outcome::Copied, _) => {
+                counts.bytes.fetch_add(bytes, Ordering::Relaxed);
+                &counts.files
+            }
+            (Outcome::Identical, _) => &counts.identical,
+            (Outcome::LeftOut(_), _) => &counts.left_out,
+            (Outcome::Failed(_), _) => &counts.failed,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        let kind = item.entry.kind.name();
+        self.watcher.ended(&item.path(), kind, bytes, &outcome);
+    }
+
+    /// Something failed: told, where the rest may go on.
+    pub(super) fn failed(
+        &self,
+        path: &[u8],
+        kind: &'static str,
+        error: CopyError,
+    ) -> Result<(), CopyError> {
+        if !error.is_of_one() {
+            return Err(error);
+        }
+        self.counts.failed.fetch_add(1, Ordering::Relaxed);
+        let outcome = Outcome::Failed(error.to_string());
+        self.watcher.ended(path, kind, 0, &outcome);
+        Ok(())
+    }
+
+    /// What the copy of an entry on a server still lacks is noted for the end.
+    fn note(&self, place: &Place, name: &[u8], entry: &Entry) -> Result<(), CopyError> {
+        if matches!(place, Place::Here(..)) {
+            return Ok(());
+        }
+        let path = place.path_of(name);
+        let mut afterwards = self
+            .afterwards
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let noted = afterwards.add(&path, entry, self.options.owners);
+        noted.map_err(CopyError::local("note", &path))
+    }
+
+    /// Sets on a server what could not be set on the way.
+    pub(super) async fn afterwards(&self, place: &Place) -> Result<(), CopyError> {
+        let noted = self
+            .afterwards
+            .lock()
+            .map(|mut noted| std::mem::take(&mut *noted));
+        let (Place::There(remote, path), Ok(noted)) = (place, noted) else {
+            return Ok(());
+        };
+        for missed in noted.carry_out(remote).await? {
+            self.failed(path, "dir", CopyError::Refused(missed.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Hands a small file on.
+    pub(super) async fn hand_on(&self, landing: Landing) -> Result<(), CopyError> {
+        let to = self
+            .landing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let sent = match to {
+            Some(to) => to.send(landing).await.is_ok(),
+            None => false,
+        };
+        sent.then_some(())
+            .ok_or_else(|| CopyError::Refused("the copy has ended".into()))
+    }
+
+    /// No small file comes any more.
+    pub(super) fn close(&self) {
+        self.landing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+
+    /// What it came to.
+    pub(super) fn summary(&self) -> Summary {
+        let counts = &self.counts;
+        let number = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Summary {
+            files: number(&counts.files),
+            folders: number(&counts.folders),
+            links: number(&counts.links),
+            bytes: number(&counts.bytes),
+            identical: number(&counts.identical),
+            left_out: number(&counts.left_out),
+            failed: number(&counts.failed),
+        }
+    }
+}
+
+/// How a task ended.
+fn ended(
+    done: Option<Result<Result<(), CopyError>, tokio::task::JoinError>>,
+) -> Result<(), CopyError> {
+    match done {
+        None | Some(Ok(Ok(()))) => Ok(()),
+        Some(Ok(Err(error))) => Err(error),
+        Some(Err(_)) => Err(CopyError::Refused(
+            "a task of this program broke off".into(),
+        )),
+    }
+}
+
+/// Steps that may be told ahead.
+const AHEAD: usize = 256;

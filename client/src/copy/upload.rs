@@ -1,0 +1,445 @@
+//! One file to a server, from here or from another server: small ones by one request, large ones in parts that outlive all
+//! of their senders. Downloads are not here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use remo_protocol::remo2::session_id::Run;
+
+use super::engine::Engine;
+use super::error::CopyError;
+use super::note::{Note, Noted};
+use super::source::Reader;
+use super::spawned::spawned;
+use super::walk::Item;
+use super::watch::Outcome;
+use crate::remo2::{Change, Channel, Failure, Kind, Last, Put, Remote, Stored};
+
+/// Copies a file to `path` there.
+pub(super) async fn upload(
+    engine: &Arc<Engine>,
+    remote: &Arc<Remote>,
+    path: &[u8],
+    item: &Item,
+) -> Result<Outcome, CopyError> {
+    for _ in 0..TRIES {
+        let reader = Reader::open(&item.source, &item.name).await?;
+        let one = Upload {
+            engine: engine.clone(),
+            remote: remote.clone(),
+            path: path.to_vec(),
+            from: item.path(),
+            reader,
+        };
+        if engine.options.skip_identical && one.is_identical().await? {
+            return Ok(Outcome::Identical);
+        }
+        match one.send().await {
+            Err(error) if error.is_changed() => {
+                let remark = "it changed while it was copied: it is begun again";
+                engine.watcher.remarked(&one.from, remark);
+            }
+            sent => return sent.map(|()| Outcome::Copied),
+        }
+    }
+    Err(Failure::Changed.into())
+}
+
+/// A file on its way there.
+struct Upload {
+    engine: Arc<Engine>,
+    remote: Arc<Remote>,
+    path: Vec<u8>,
+    from: Vec<u8>,
+    reader: Reader,
+}
+
+/// What a large file is known by there.
+struct Begun {
+    id: String,
+    note: Option<Note>,
+    received: u64,
+    run: Option<Run>,
+}
+
+impl Upload {
+    /// Whether what stands there has these bytes; its mode is set then.
+    async fn is_identical(&self) -> Result<bool, CopyError> {
+        let Some(there) = self.remote.find(&self.path).await? else {
+            return Ok(false);
+        };
+        if there.kind != Kind::File || there.size != self.reader.size {
+            return Ok(false);
+        }
+        if !self.is_there().await? {
+            return Ok(false);
+        }
+        let mode = self.mode();
+        if there.mode != mode {
+            self.remote
+                .change(&self.path, Change::Chmod { mode })
+                .await?;
+        }
+        Ok(true)
+    }
+
+    /// Whether the file there has the hash of ours.
+    async fn is_there(&self) -> Result<bool, CopyError> {
+        let there = match self.remote.find(&self.path).await? {
+            Some(there) => there,
+            None => return Ok(false),
+        };
+        if there.kind != Kind::File || there.size != self.reader.size {
+            return Ok(false);
+        }
+        let theirs = self.remote.hash(&self.path, None).await?;
+        Ok(self.reader.hash(self.reader.size).await? == Some(theirs))
+    }
+
+    fn mode(&self) -> u32 {
+        self.engine
+            .dressed(self.reader.mode, self.reader.mtime, None)
+            .mode
+    }
+
+    /// The bytes go there, in the way that suits their number.
+    async fn send(&self) -> Result<(), CopyError> {
+        let room = self.remote.data_room() as u64;
+        if self.reader.size <= room {
+            self.small().await
+        } else {
+            self.large(room).await
+        }
+    }
+
+    async fn last(&self, sure: bool) -> Result<Last, CopyError> {
+        let sha256 = if sure {
+            let hash = self.reader.hash(self.reader.size).await?;
+            Some(hash.ok_or(Failure::Changed)?)
+        } else {
+            None
+        };
+        Ok(Last {
+            mode: Some(self.mode()),
+            mtime: Some(self.reader.mtime),
+            sha256,
+        })
+    }
+
+    /// A file that goes by one request.
+    async fn small(&self) -> Result<(), CopyError> {
+        let size = self.reader.size;
+        let permit = self.engine.lanes.acquire().await;
+        let length = usize::try_from(size).unwrap_or(usize::MAX);
+        let data = self.reader.read(0, length).await?;
+        self.reader.check().await?;
+        let last = self.last(self.engine.options.verify).await?;
+        for _ in 0..TRIES {
+            let id = Channel::draw_id()?;
+            let put = Put {
+                path: &self.path,
+                id: &id,
+                run: None,
+                offset: 0,
+                data: data.clone(),
+                size,
+                last: Some(last.clone()),
+            };
+            match self.finish(put).await {
+                // Another run of the server knows of no id: what it came to is seen by the file itself.
+                Err(CopyError::Remote(Failure::Restarted)) => {
+                    if self.is_there().await? {
+                        break;
+                    }
+                }
+                Err(error) => return Err(error),
+                Ok(stored) if stored.done => break,
+                Ok(_) => {}
+            }
+        }
+        drop(permit);
+        self.engine.watcher.moved(&self.from, size as i64);
+        Ok(())
+    }
+
+    /// Asks for the end until it is there, or parts are missing before it.
+    async fn finish(&self, put: Put<'_>) -> Result<Stored, CopyError> {
+        let mut put = put;
+        let mut busy = 0;
+        loop {
+            match self.remote.put(put.clone()).await {
+                Ok(stored) if stored.done || stored.received < put.size => return Ok(stored),
+                Ok(stored) => {
+                    // The server is still at it.
+                    put.run = stored.run;
+                    put.data = Bytes::new();
+                }
+                Err(failure) if is_passing(&failure) && busy < BUSY => {
+                    busy += 1;
+                    tokio::time::sleep(PAUSE * busy).await;
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+    }
+
+    /// A file that goes in parts.
+    async fn large(&self, room: u64) -> Result<(), CopyError> {
+        let mut begun = self.begin().await?;
+        let mut stalls = 0;
+        // What an earlier run of the server or of this program received is proved by the hash of the whole.
+        let mut sure = self.engine.options.verify;
+        while stalls < TRIES {
+            let from = begun.received;
+            begun.run = self.parts(&begun.id, from, room).await?.or(begun.run);
+            self.reader.check().await?;
+            let put = Put {
+                path: &self.path,
+                id: &begun.id,
+                run: begun.run.clone(),
+                offset: self.reader.size,
+                data: Bytes::new(),
+                size: self.reader.size,
+                last: Some(self.last(sure).await?),
+            };
+            match self.finish(put).await {
+                Ok(stored) if stored.done => {
+                    begun.forget();
+                    return Ok(());
+                }
+                Ok(stored) => {
+                    begun.received = stored.received;
+                    begun.run = None;
+                    stalls += u32::from(stored.received <= from);
+                }
+                Err(CopyError::Remote(Failure::Restarted)) => {
+                    if self.is_there().await? {
+                        begun.forget();
+                        return Ok(());
+                    }
+                    sure = true;
+                    stalls += 1;
+                    begun.run = None;
+                    begun.received = self.received(&begun.id).await?;
+                }
+                Err(CopyError::Remote(Failure::Gone)) => {
+                    stalls += 1;
+                    begun = self.anew(begun)?;
+                }
+                Err(error) if is_wrong_hash(&error) => {
+                    stalls += 1;
+                    begun = self.anew(begun)?;
+                }
+                Err(error) => return Err(error),
+            }
+            let lost = from.max(self.reader.size) - begun.received;
+            self.engine.watcher.moved(&self.from, -(lost as i64));
+        }
+        Err(CopyError::Refused(
+            "the server keeps none of what it receives (look at its disk and its log)".into(),
+        ))
+    }
+
+    /// The upload that an earlier run of this program began, as far as it holds; else a new one.
+    async fn begin(&self) -> Result<Begun, CopyError> {
+        let note = self.engine.notes.as_ref();
+        let mut note =
+            note.and_then(|folder| Note::open(folder, &self.remote.identity(), &self.path));
+        if let Some(noted) = note.as_mut().and_then(Note::read) {
+            let received = self.verified(&noted).await?;
+            if received > 0 {
+                let id = noted.id;
+                return Ok(Begun {
+                    id,
+                    note,
+                    received,
+                    run: None,
+                });
+            }
+            self.remote.done(&[&noted.id]).await;
+        }
+        let begun = Begun {
+            id: Channel::draw_id()?,
+            note,
+            received: 0,
+            run: None,
+        };
+        Ok(begun.noted(self.reader.size))
+    }
+
+    fn anew(&self, begun: Begun) -> Result<Begun, CopyError> {
+        let begun = Begun {
+            id: Channel::draw_id()?,
+            received: 0,
+            run: None,
+            ..begun
+        };
+        Ok(begun.noted(self.reader.size))
+    }
+
+    /// How much of an upload is the beginning of our file, and known to be.
+    async fn verified(&self, noted: &Noted) -> Result<u64, CopyError> {
+        let received = match self.received(&noted.id).await {
+            Ok(received) => received,
+            Err(CopyError::Remote(failure)) if failure.is_of_the_act() => 0,
+            Err(error) => return Err(error),
+        };
+        if received == 0 || received > self.reader.size {
+            return Ok(0);
+        }
+        let theirs = match self
+            .remote
+            .hash(&self.unfinished(&noted.id), Some((0, received)))
+            .await
+        {
+            Ok(hash) => hash,
+            Err(failure) if failure.is_of_the_act() => return Ok(0),
+            Err(failure) => return Err(failure.into()),
+        };
+        if self.reader.hash(received).await? != Some(theirs) {
+            return Ok(0);
+        }
+        let (before, now) = (noted.size, self.reader.size);
+        let grown = match before {
+            _ if before < now => format!("; it has grown from {before} to {now} bytes"),
+            _ if before > now => format!("; it has shrunk from {before} to {now} bytes"),
+            _ => String::new(),
+        };
+        let remark =
+            format!("goes on after {received} bytes that were there and are verified{grown}");
+        self.engine.watcher.remarked(&self.from, &remark);
+        self.engine.watcher.moved(&self.from, received as i64);
+        Ok(received)
+    }
+
+    async fn received(&self, id: &str) -> Result<u64, CopyError> {
+        let put = Put {
+            path: &self.path,
+            id,
+            run: None,
+            offset: 0,
+            data: Bytes::new(),
+            size: self.reader.size,
+            last: None,
+        };
+        Ok(self.remote.put(put).await?.received)
+    }
+
+    /// Where the server keeps what it received.
+    fn unfinished(&self, id: &str) -> Vec<u8> {
+        let end = self.path.iter().rposition(|byte| *byte == b'/');
+        let folder = self.path.get(..end.map_or(0, |end| end + 1));
+        [
+            folder.unwrap_or_default(),
+            b".remo-unfinished-",
+            id.as_bytes(),
+        ]
+        .concat()
+    }
+
+    /// All parts from an offset on, several at once. Gives the run of the server, where all of them met the same.
+    async fn parts(&self, id: &str, from: u64, room: u64) -> Result<Option<Run>, CopyError> {
+        let size = self.reader.size;
+        let count = size.saturating_sub(from).div_ceil(room);
+        let parts = stream::iter(0..count).map(|number| {
+            let offset = from + number * room;
+            let part = Part {
+                engine: self.engine.clone(),
+                remote: self.remote.clone(),
+                reader: self.reader.clone(),
+                path: self.path.clone(),
+                from: self.from.clone(),
+                id: id.to_owned(),
+                offset,
+                length: room.min(size - offset),
+            };
+            spawned(part.go())
+        });
+        let mut parts = parts.buffered(self.engine.options.requests.max(1));
+        let mut run = None;
+        while let Some(stored) = parts.try_next().await? {
+            run = stored.run;
+        }
+        Ok(run)
+    }
+}
+
+impl Begun {
+    fn noted(mut self, size: u64) -> Self {
+        let noted = Noted {
+            id: self.id.clone(),
+            size,
+        };
+        if let Some(note) = &mut self.note {
+            note.write(&noted);
+        }
+        self
+    }
+
+    fn forget(self) {
+        if let Some(note) = self.note {
+            note.forget();
+        }
+    }
+}
+
+/// One part on its way.
+struct Part {
+    engine: Arc<Engine>,
+    remote: Arc<Remote>,
+    reader: Reader,
+    path: Vec<u8>,
+    from: Vec<u8>,
+    id: String,
+    offset: u64,
+    length: u64,
+}
+
+impl Part {
+    async fn go(self) -> Result<Stored, CopyError> {
+        let _permit = self.engine.lanes.acquire().await;
+        let length = usize::try_from(self.length).unwrap_or(usize::MAX);
+        let data = self.reader.read(self.offset, length).await?;
+        let mut busy = 0;
+        loop {
+            let put = Put {
+                path: &self.path,
+                id: &self.id,
+                run: None,
+                offset: self.offset,
+                data: data.clone(),
+                size: self.reader.size,
+                last: None,
+            };
+            match self.remote.put(put).await {
+                Ok(stored) => {
+                    self.engine.watcher.moved(&self.from, length as i64);
+                    return Ok(stored);
+                }
+                Err(failure) if is_passing(&failure) && busy < BUSY => {
+                    busy += 1;
+                    tokio::time::sleep(PAUSE * busy).await;
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+    }
+}
+
+/// Whether the same may be asked again in a while.
+fn is_passing(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused { name, .. } if name == "busy" || name == "too_many")
+}
+
+fn is_wrong_hash(error: &CopyError) -> bool {
+    matches!(error, CopyError::Remote(Failure::Refused { name, .. }) if name == "sha256")
+}
+
+/// How often a file is tried that changes, or of which nothing stays there.
+const TRIES: u32 = 5;
+
+/// How often something busy is asked again, and the first pause before; each is longer by as much.
+const BUSY: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
