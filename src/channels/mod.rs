@@ -17,6 +17,8 @@ mod registry;
 mod start;
 mod state;
 mod target;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub(crate) use answer::{Answer, Ending, Part, Patience, Stream};

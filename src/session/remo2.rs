@@ -210,3 +210,69 @@ const HALF_OPEN_TIME: Duration = Duration::from_secs(30);
 
 /// How long a session lasts at most.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn log_in(sessions: &Sessions) -> SessionId {
+        let id = sessions.name().unwrap();
+        let keys = SessionKeys {
+            session: id.clone(),
+            up: FernetKey::from_bytes(&[1; 32]),
+            down: FernetKey::from_bytes(&[2; 32]),
+        };
+        let user = UserName::parse("alice").unwrap();
+        assert_eq!(sessions.log_in(user, keys), Ok(()));
+        id
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_ends_a_day_after_its_log_in_however_busy_it_is() {
+        let sessions = Sessions::new(Arc::default());
+        let id = log_in(&sessions);
+        for _ in 0..24 * 12 {
+            sessions.find(&id).unwrap().renew();
+            advance(Duration::from_secs(300)).await;
+        }
+        let last = sessions.find(&id).unwrap();
+        last.renew();
+        advance(Duration::from_millis(1)).await;
+        assert!(sessions.find(&id).is_none());
+        assert!(!last.is_ended(), "what is under way learns of it");
+        sessions.sweep();
+        assert!(last.is_ended());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_ends_when_it_is_silent_and_half_open_sooner() {
+        let sessions = Sessions::new(Arc::default());
+        let (half, whole) = (log_in(&sessions), log_in(&sessions));
+        assert!(sessions.find(&whole).unwrap().renew(), "the first request");
+        advance(HALF_OPEN_TIME + Duration::from_millis(1)).await;
+        assert!(sessions.find(&half).is_none());
+        advance(Duration::from_secs(600) - HALF_OPEN_TIME - Duration::from_millis(1)).await;
+        assert!(sessions.find(&whole).is_some());
+        advance(Duration::from_millis(1)).await;
+        assert!(sessions.find(&whole).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_ends_when_it_has_taken_two_to_the_32_requests() {
+        let sessions = Sessions::new(Arc::default());
+        let id = log_in(&sessions);
+        let has_taken = |count| {
+            let mut kept = sessions.lock();
+            let session = kept.get_mut(&id).and_then(Arc::get_mut).unwrap();
+            session.numbers = Numbers::after(count);
+        };
+        has_taken((1 << 32) - 1);
+        assert!(sessions.find(&id).is_some());
+        has_taken(1 << 32);
+        assert!(sessions.find(&id).is_none());
+        sessions.sweep();
+        assert!(sessions.lock().is_empty());
+    }
+}

@@ -432,3 +432,38 @@ fn what_was_ended_is_given_as_a_whole_though_it_is_done() {
     far.read_to_end(&mut all).unwrap();
     assert_eq!(all.len() as u64, at);
 }
+
+/// Bytes of memory that this process, in which the server runs too, takes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.unwrap().trim().trim_end_matches(" kB");
+    kib.parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn many_channels_that_nobody_listens_to_hold_their_windows_and_no_more() {
+    let server = Server::start_with(|wanted| wanted.limits.window = 100_000);
+    let mut peer = Peer2::alice(&server);
+    let before = resident();
+    let ids: Vec<_> = (0..40)
+        .map(|_| {
+            let id = peer.id();
+            let act = json!({"id": id, "line": "yes", "keep": 600});
+            assert_eq!(peer.call("icm", act, b"").status(), 200);
+            id
+        })
+        .collect();
+    for _ in 0..2 {
+        for id in &ids {
+            eventually("the window is full", || {
+                let told = peer.call("idt", json!({"id": id, "out": 0}), b"");
+                assert!(told.out.len() <= 100_000, "{}", told.out.len());
+                told.out.len() == 100_000
+            });
+        }
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes more than before");
+    peer.call("who", json!({"done": ids}), b"");
+}

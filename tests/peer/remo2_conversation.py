@@ -24,6 +24,7 @@ import remo2_checks.output  # noqa: E402,F401
 import remo2_checks.terminals  # noqa: E402,F401
 import remo2_checks.owners  # noqa: E402,F401
 import remo2_checks.files  # noqa: E402,F401
+import remo2_checks.forward  # noqa: E402,F401
 from remo2_checks.suite import REGISTER, Scene, play  # noqa: E402
 from remo2_client import Target, Who  # noqa: E402
 

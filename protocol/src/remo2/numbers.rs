@@ -63,6 +63,15 @@ pub struct Held {
 pub struct Taken(u64);
 
 impl Numbers {
+    /// Those of a session that took so many already, none of which is remembered.
+    pub fn after(count: u64) -> Self {
+        let memory = Memory {
+            count,
+            ..Memory::default()
+        };
+        Self(Arc::new(Mutex::new(memory)))
+    }
+
     /// Holds a number for a body whose first token was proved.
     ///
     /// # Errors
@@ -161,6 +170,8 @@ mod tests {
             assert_eq!(take(&numbers, number), Err(Refusal::NumberUsed));
         }
         assert_eq!(numbers.count(), 7);
+        let more = Numbers::after(1 << 32);
+        assert_eq!((take(&more, 1), more.count()), (Ok(()), (1 << 32) + 1));
     }
 
     #[test]
