@@ -215,7 +215,10 @@ impl Answer {
     }
 
     fn end(&self, exit: Option<Exit>, gone: bool) -> Part {
-        let state = self.channel.lock();
+        let mut state = self.channel.lock();
+        if exit.is_some() {
+            state.tells_end();
+        }
         Part::End(Ending {
             taken: state.input.taken(),
             out: self.out,

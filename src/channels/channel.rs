@@ -80,6 +80,11 @@ impl Channel {
         self.lock().is_stale(now)
     }
 
+    /// Since when nobody needs it, if that is so: its end was told, and no answer is under way.
+    pub(crate) fn over_since(&self) -> Option<Instant> {
+        self.lock().over_since()
+    }
+
     /// Whether its far end has ended.
     pub(crate) fn has_exited(&self) -> bool {
         self.lock().exit.is_some()

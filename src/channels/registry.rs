@@ -153,6 +153,9 @@ impl Registry {
             acts.forget_where(|channel| channel.refusal().is_some());
         }
         if acts.open.len() >= most {
+            acts.forget_oldest();
+        }
+        if acts.open.len() >= most {
             return too_many(format!("{most} channels are open (end some of them)"));
         }
         if self.living.number() >= in_all {
@@ -323,6 +326,15 @@ impl Acts {
             };
         }
         channel.forget();
+    }
+
+    /// Makes room: of what has told its end, the one that nobody has asked for the longest goes.
+    fn forget_oldest(&mut self) {
+        let over = self.open.iter();
+        let over = over.filter_map(|(id, channel)| Some((channel.over_since()?, *id)));
+        if let Some((_, id)) = over.min_by_key(|(since, _)| *since) {
+            self.forget(id);
+        }
     }
 
     fn forget_where(&mut self, wanted: impl Fn(&Channel) -> bool) -> Vec<ActId> {

@@ -35,6 +35,8 @@ pub(super) struct State {
     keep: Duration,
     forgotten: bool,
     pub(super) stopping: bool,
+    /// An answer has told how it ended.
+    end_told: bool,
 }
 
 /// Whether the far end is there.
@@ -76,6 +78,7 @@ impl State {
             keep: beginning.keep,
             forgotten: false,
             stopping: false,
+            end_told: false,
         }
     }
 
@@ -153,6 +156,16 @@ impl State {
     pub(super) fn is_stale(&self, now: Instant) -> bool {
         let waits = self.answers > 0 || self.opening == Opening::UnderWay;
         !waits && now.duration_since(self.idle_since) >= self.keep
+    }
+
+    /// An answer tells how it ended.
+    pub(super) fn tells_end(&mut self) {
+        self.end_told = true;
+    }
+
+    /// Since when nobody needs it, if that is so: its end was told, and no answer is under way.
+    pub(super) fn over_since(&self) -> Option<Instant> {
+        (self.end_told && self.answers == 0).then_some(self.idle_since)
     }
 
     /// Does what an exchange wants, in the order in which the specification lists it.

@@ -508,6 +508,28 @@ fn a_timeout_ends_the_command_and_says_by_which_signal() {
 }
 
 #[test]
+fn what_has_told_its_end_makes_room_and_what_has_not_does_not() {
+    let server = Server::start_with(|wanted| wanted.limits.channels_a_user = 2);
+    let mut peer = Peer2::alice(&server);
+    let (first, waiting) = (peer.id(), peer.id());
+    let cmd = |id: &String| json!({"id": id, "line": "exit 4"});
+    assert_eq!(peer.call("cmd", cmd(&first), b"").trailer["exit"], 4);
+    let icm = json!({"id": waiting, "line": "cat"});
+    assert_eq!(peer.call("icm", icm, b"").status(), 200);
+    for _ in 0..3 {
+        let done = peer.line("exit 5", b"");
+        assert_eq!(done.trailer["exit"], 5, "{done:?}");
+    }
+    assert_eq!(peer.call("cmd", cmd(&first), b"").error(), "gone");
+    let fed = json!({"id": waiting, "in": 0, "wait": 5000});
+    assert_eq!(peer.call("idt", fed, b"kept").out, b"kept");
+    let other = peer.id();
+    let icm = json!({"id": other, "line": "cat"});
+    assert_eq!(peer.call("icm", icm, b"").status(), 200);
+    assert_eq!(peer.line("true", b"").error(), "too_many");
+}
+
+#[test]
 fn an_answer_streams_while_other_requests_acknowledge() {
     let server = Server::start();
     let mut peer = Peer2::alice(&server);
