@@ -65,6 +65,26 @@ fn exec_keeps_streams_and_status_and_runs_nothing_twice() {
     });
 }
 
+/// Long enough for the path to be looked at, and to stream where it does, beside input that comes late.
+#[test]
+fn what_lasts_is_followed_however_the_path_turns_out() {
+    let place = Place::new();
+    let wanted: String = (0..30).map(|number| format!("{number}\n")).collect();
+    each(seeds(60_000, 6), |seed| {
+        let proxy = Proxied::start(place.server.address, plan(seed, Kind::ALL, 0.2), |_| {});
+        let line = "for i in $(seq 0 29); do echo $i; echo err >&2; sleep 0.1; done; exit 6";
+        let output = exec(&place, proxy.address, &["--shell", line], b"");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(6), "seed {seed}: {err}");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            wanted,
+            "seed {seed}"
+        );
+        assert_eq!(err, "err\n".repeat(30), "seed {seed}");
+    });
+}
+
 #[test]
 fn exec_says_in_bounded_time_that_the_path_is_dead() {
     let place = Place::new();
