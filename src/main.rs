@@ -49,6 +49,9 @@ fn run(cli: &Cli) -> Result<(), Error> {
             )
         })?;
         let stop = stop_signal()?;
+        // What users compare with what `remo trust` shows them.
+        let key = settings.key.public().fingerprint();
+        tracing::info!(address = %listener.address(), %key, "listening");
         remo_cli::print(format!(
             "{PROGRAM} {} listening on {}\n",
             env!("CARGO_PKG_VERSION"),

@@ -215,7 +215,15 @@ fn the_log_tells_who_did_what_and_holds_no_secret() {
     assert_eq!(peer.send(&forged).status, 400);
     let token = forged.path.trim_start_matches("/cmd/").to_owned();
     let (_, log) = running.stop();
-    for wanted in ["alice", "logged in", "verb=\"cmd\"", "token_forged"] {
+    let fingerprint = server.public().fingerprint().to_string();
+    for wanted in [
+        "listening",
+        &fingerprint,
+        "alice",
+        "logged in",
+        "verb=\"cmd\"",
+        "token_forged",
+    ] {
         assert!(log.contains(wanted), "{wanted} in {log}");
     }
     let cookie = peer.cookie.trim_start_matches("SESSION_ID=");

@@ -37,7 +37,7 @@ pub(crate) fn read_server(path: &Path) -> Result<PublicKey, Box<dyn Error>> {
     let pem = read_file(
         path,
         "server key",
-        "copy the server's remo_serv.pem here, or name it with --server",
+        "copy the server's remo_serv.pem here, name it with --server, or give the server a name: remo trust NAME URL",
     )?;
     PublicKey::from_pem(&pem).map_err(|error| unusable("server key", path, &error))
 }
