@@ -6,7 +6,7 @@ use remo_protocol::remo2::json::Object;
 use serde_json::json;
 
 use super::finding::Finding;
-use super::patient::{Patient, Question};
+use super::patient::{PATIENCE, Patient, Question};
 use super::search::{Budget, Sizes, Tried, largest};
 use super::session::Missed;
 use super::{Bounds, bytes};
@@ -28,11 +28,9 @@ pub(super) async fn look(patient: &Patient, bounds: &Bounds) -> Finding {
         traffic: bounds.traffic,
         time: (patient.left() / 3).min(LONGEST),
     };
-    let sizes = largest(
-        FIRST,
-        budget,
-        |size| async move { zeros(patient, size).await },
-    )
+    let sizes = largest(FIRST, budget, |size, patience| async move {
+        zeros(patient, size, patience).await
+    })
     .await;
     told(&sizes)
         .fact("passes", on_the_way(sizes.passes))
@@ -44,12 +42,17 @@ fn told(sizes: &Sizes) -> Finding {
     let passes = bytes(on_the_way(sizes.passes));
     match sizes.fails {
         None if sizes.passes == 0 => Finding::skipped(NAME, super::NO_TIME),
+        None if sizes.passes < WINDOW => Finding::good(
+            NAME,
+            format!("answers of {passes} pass; there was no time or traffic left for more"),
+        )
+        .action("answers as large as the server's window"),
         None => Finding::good(
             NAME,
             format!("answers of {passes} pass; the answers of commands have no more"),
         )
         .action("answers as large as the server's window"),
-        Some(fails) if sizes.passes == 0 => Finding::bad(
+        Some(fails) if sizes.passes == 0 && fails <= LEAST => Finding::bad(
             NAME,
             format!("answers of {} do not pass", bytes(on_the_way(fails))),
         )
@@ -73,13 +76,13 @@ fn on_the_way(bytes: usize) -> usize {
 
 /// Why the server runs nothing for us, if it says so.
 async fn refused(patient: &Patient) -> Option<String> {
-    let answer = patient.ask(&question(1)?).await.ok()?;
+    let answer = patient.ask(&question(1, PATIENCE)?).await.ok()?;
     let error = answer.head.get("error").and_then(serde_json::Value::as_str);
     (answer.status() != 200).then(|| error.unwrap_or("unnamed").to_owned())
 }
 
-async fn zeros(patient: &Patient, size: usize) -> Tried {
-    let Some(question) = question(size) else {
+async fn zeros(patient: &Patient, size: usize, patience: Duration) -> Tried {
+    let Some(question) = question(size, patience) else {
         return Err(None);
     };
     match patient.ask_once(&question).await {
@@ -91,7 +94,7 @@ async fn zeros(patient: &Patient, size: usize) -> Tried {
     }
 }
 
-fn question(size: usize) -> Option<Question<'static>> {
+fn question(size: usize, patience: Duration) -> Option<Question<'static>> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).ok()?;
     let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -106,21 +109,21 @@ fn question(size: usize) -> Option<Question<'static>> {
         verb: "cmd",
         head,
         length: 0,
-        patience: SILENCE,
+        patience: patience + Duration::from_millis(WAIT),
     })
 }
 
+/// Bytes of output without which nothing works.
+const LEAST: usize = 4 * 1024;
+
 /// Bytes of output with which it begins.
-const FIRST: usize = 128 * 1024;
+const FIRST: usize = 64 * 1024;
 
 /// Bytes of output that a server keeps, and tells in one answer.
 const WINDOW: usize = 1 << 20;
 
 /// Milliseconds for which the answer waits for the end.
 const WAIT: u64 = 4000;
-
-/// For each attempt.
-const SILENCE: Duration = Duration::from_secs(8);
 
 /// For all of them.
 const LONGEST: Duration = Duration::from_secs(12);

@@ -39,7 +39,7 @@ pub(super) fn request(length: usize) -> Vec<u8> {
 pub(super) async fn ask(patient: &Patient) -> Result<(Told, Got), Fault> {
     let mut last = Err(Fault::Silent(Duration::ZERO));
     for _ in 0..TRIES {
-        last = ask_once(patient, 0).await;
+        last = ask_once(patient, 0, PATIENCE).await;
         if matches!(last, Ok((Told::Server(..) | Told::LogIn(_), _))) {
             break;
         }
@@ -48,9 +48,13 @@ pub(super) async fn ask(patient: &Patient) -> Result<(Told, Got), Fault> {
 }
 
 /// Asks once with a body of so many bytes.
-pub(super) async fn ask_once(patient: &Patient, length: usize) -> Result<(Told, Got), Fault> {
+pub(super) async fn ask_once(
+    patient: &Patient,
+    length: usize,
+    patience: Duration,
+) -> Result<(Told, Got), Fault> {
     let got = patient
-        .post("/info", None, request(length), PATIENCE)
+        .post("/info", None, request(length), patience)
         .await?;
     Ok((read(&got), got))
 }

@@ -20,11 +20,11 @@ pub(super) async fn look(patient: &Patient, bounds: &Bounds) -> Finding {
         traffic: bounds.traffic,
         time: (patient.left() / 3).min(LONGEST),
     };
-    let sizes = largest(USUAL.min(budget.largest), budget, |size| async move {
+    let sizes = largest(FIRST, budget, |size, patience| async move {
         if keyed {
-            sealed(patient, size).await
+            sealed(patient, size, patience).await
         } else {
-            open(patient, size).await
+            open(patient, size, patience).await
         }
     })
     .await;
@@ -53,7 +53,7 @@ fn told(sizes: &Sizes, tried: usize) -> Finding {
         None => String::new(),
     };
     let found = format!("requests of {passes} pass, of {}{by} not", bytes(fails));
-    if sizes.passes < LEAST {
+    if sizes.passes < LEAST && fails <= 2 * LEAST {
         return Finding::bad(NAME, found)
             .remedy("something on the path lets hardly any body pass: remo needs 8 KiB (nginx: client_max_body_size)");
     }
@@ -69,10 +69,10 @@ fn within(passes: usize) -> String {
     format!("requests of up to {}", bytes(passes))
 }
 
-async fn sealed(patient: &Patient, size: usize) -> Tried {
+async fn sealed(patient: &Patient, size: usize, patience: Duration) -> Tried {
     let question = Question {
         length: size,
-        patience: SILENCE,
+        patience,
         ..Question::who()
     };
     match patient.ask_once(&question).await {
@@ -82,8 +82,8 @@ async fn sealed(patient: &Patient, size: usize) -> Tried {
     }
 }
 
-async fn open(patient: &Patient, size: usize) -> Tried {
-    let asked: Result<_, Fault> = ask_once(patient, size).await;
+async fn open(patient: &Patient, size: usize, patience: Duration) -> Tried {
+    let asked: Result<_, Fault> = ask_once(patient, size, patience).await;
     match asked {
         Ok((Told::Server(..), _)) => Ok(size),
         // A server that saw too much at once gives its name only.
@@ -107,8 +107,8 @@ const LEAST: usize = 6 * 1024;
 /// Bytes of a request without a seal.
 const UNPROVED: usize = (1 << 20) + 2048;
 
-/// For each attempt.
-const SILENCE: Duration = Duration::from_secs(8);
+/// Bytes with which it begins: how long they take shows how long more may take.
+const FIRST: usize = 64 * 1024;
 
 /// For all of them.
 const LONGEST: Duration = Duration::from_secs(15);

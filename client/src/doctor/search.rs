@@ -4,6 +4,8 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use super::patient::TRIES;
+
 /// What came of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sizes {
@@ -28,40 +30,53 @@ pub(super) struct Budget {
 /// What a size came to: how many bytes passed, or the status, if there was one.
 pub(super) type Tried = Result<usize, Option<u16>>;
 
-/// Searches from `first` on. A size that does not pass is tried again, unless its status says why.
+/// Searches from `first` on. `pass` tries a size, and is told how long a silence may be: a slow path is no limit. A size that does
+/// not pass is tried again, unless its status says why.
 pub(super) async fn largest<F>(
     first: usize,
     budget: Budget,
-    mut pass: impl FnMut(usize) -> F,
+    mut pass: impl FnMut(usize, Duration) -> F,
 ) -> Sizes
 where
     F: Future<Output = Tried>,
 {
     let mut sizes = Sizes::default();
-    let (begun, mut spent, mut slowest) = (Instant::now(), 0, Duration::ZERO);
+    let (begun, mut spent, mut expected) = (Instant::now(), 0, Duration::ZERO);
     let mut next = Some(first.min(budget.largest));
     while let Some(size) = next {
         let left = budget.time.saturating_sub(begun.elapsed());
-        if spent + size > budget.traffic || left.is_zero() || left < slowest {
+        if spent + size > budget.traffic || left.is_zero() || left < expected {
             break;
         }
+        let patience = (expected * 4).max(SILENCE);
         let at = Instant::now();
-        let mut tried = pass(size).await;
-        if tried == Err(None) {
-            tried = pass(size).await;
+        let mut tried = pass(size, patience.min(left)).await;
+        for _ in 1..TRIES {
+            let left = budget.time.saturating_sub(begun.elapsed());
+            if !is_doubtful(tried) || left.is_zero() {
+                break;
+            }
+            tried = pass(size, patience.min(left)).await;
         }
         spent += size;
         match tried {
             Ok(passed) => {
                 sizes.passes = sizes.passes.max(passed);
-                // The next one may be twice as large.
-                slowest = at.elapsed() * 2;
+                // The next one may be somewhat more than twice as large.
+                expected = at.elapsed() * 9 / 4;
             }
+            // Whether it would have passed, had there been time, is not known.
+            Err(None) if begun.elapsed() >= budget.time => break,
             Err(status) => (sizes.fails, sizes.status) = (Some(size), status),
         }
         next = after(&sizes, budget.largest);
     }
     sizes
+}
+
+/// Whether it may have been of the moment.
+fn is_doubtful(tried: Tried) -> bool {
+    tried.is_err_and(|status| !matches!(status, Some(411 | 413)))
 }
 
 /// The next size to try, if one would tell more.
@@ -76,6 +91,9 @@ fn after(sizes: &Sizes, largest: usize) -> Option<usize> {
     })
 }
 
+/// How long a silence may be where nothing shows that the path is slow.
+const SILENCE: Duration = Duration::from_secs(4);
+
 /// Nothing smaller is tried.
 const SMALLEST: usize = 1024;
 
@@ -84,7 +102,7 @@ mod tests {
     use super::*;
 
     async fn search(limit: usize, budget: Budget) -> Sizes {
-        largest(512 << 10, budget, |size| async move {
+        largest(64 << 10, budget, |size, _| async move {
             if size <= limit {
                 Ok(size)
             } else {
@@ -130,13 +148,34 @@ mod tests {
             traffic: 2 << 20,
             ..BUDGET
         };
-        let sizes = largest(512 << 10, budget, |size| {
+        let sizes = largest(64 << 10, budget, |size, _| {
             spent += size;
             async move { Ok(size) }
         })
         .await;
         assert!(spent <= 2 << 20);
         assert!(sizes.passes >= 512 << 10);
+    }
+
+    #[tokio::test]
+    async fn a_path_that_is_slow_is_not_taken_for_a_limit() {
+        let budget = Budget {
+            time: Duration::from_millis(600),
+            ..BUDGET
+        };
+        // A KiB in a millisecond, and silence where there is no patience for more.
+        let sizes = largest(64 << 10, budget, |size, patience| async move {
+            let takes = Duration::from_millis(size as u64 >> 10);
+            tokio::time::sleep(takes.min(patience)).await;
+            if takes <= patience {
+                Ok(size)
+            } else {
+                Err(None)
+            }
+        })
+        .await;
+        assert_eq!(sizes.fails, None, "{sizes:?}");
+        assert!(sizes.passes >= 64 << 10, "{sizes:?}");
     }
 
     #[tokio::test]
@@ -148,7 +187,7 @@ mod tests {
                 largest: 4096,
                 ..BUDGET
             },
-            |size| {
+            |size, _| {
                 count += 1;
                 let lost = count == 1;
                 async move { if lost { Err(None) } else { Ok(size) } }

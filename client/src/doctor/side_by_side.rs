@@ -16,11 +16,15 @@ const NAME: &str = "side_by_side";
 
 pub(super) async fn look(patient: &Patient) -> Finding {
     for _ in 0..TRIES {
-        let found = if patient.is_logged_in().await {
+        let keyed = patient.is_logged_in().await;
+        let mut found = if keyed {
             by_pauses(patient).await
         } else {
-            by_holding(patient).await
+            None
         };
+        if found.is_none() {
+            found = by_holding(patient).await;
+        }
         match found {
             Some(true) => {
                 return Finding::good(NAME, "several requests are under way at once")

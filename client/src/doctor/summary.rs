@@ -26,16 +26,16 @@ impl Report {
         {
             return "as far as it was tested without a log-in, remo works over this path".into();
         }
-        let mut words = vec![if self.is("answer_buffering", "buffers", false) {
+        let mut words = vec![if self.says("answer_buffering", "buffers") == Some(false) {
             "output is shown as it comes"
         } else {
             "output comes in answers that are parked until there is some"
         }];
-        words.push(if self.is("side_by_side", "at_once", false) {
-            "one request at a time"
-        } else {
-            "several requests at once"
-        });
+        match self.says("side_by_side", "at_once") {
+            Some(true) => words.push("several requests at once"),
+            Some(false) => words.push("one request at a time"),
+            None => {}
+        }
         if self
             .find("losses")
             .is_some_and(|finding| finding.verdict != Verdict::Good)
@@ -45,7 +45,7 @@ impl Report {
         format!("remo works over this path: {}", words.join(", "))
     }
 
-    fn is(&self, name: &str, member: &str, wanted: bool) -> bool {
-        self.fact(name, member).and_then(Value::as_bool) == Some(wanted)
+    fn says(&self, name: &str, member: &str) -> Option<bool> {
+        self.fact(name, member).and_then(Value::as_bool)
     }
 }
