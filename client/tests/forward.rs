@@ -369,3 +369,32 @@ fn what_cannot_begin_says_why_at_once() {
         "{said}"
     );
 }
+
+#[test]
+fn a_forwarded_connection_is_listed_and_nothing_to_attach_to() {
+    let home = Home::new();
+    let (server, there) = (Real::start(&home), There::new());
+    let forward = Forward::to(&home, &server.url(), &there);
+    let (mut here, mut far) = (forward.connect(), there.accept());
+    let run = |verb: &str| {
+        let mut command = bare(home.folder.path());
+        let url = server.url();
+        let output = command.args([verb, "-u", "zoe", &url]).output().unwrap();
+        (
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (listed, _) = run("list");
+    let to = format!("running  to 127.0.0.1:{}\n", there.port());
+    assert!(
+        listed.ends_with(&to) && listed.lines().count() == 1,
+        "{listed}"
+    );
+    let (_, said) = run("attach");
+    assert!(said.contains("nothing of yours runs"), "{said}");
+    here.write_all(b"undisturbed").unwrap();
+    let mut heard = [0; 11];
+    far.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"undisturbed");
+}

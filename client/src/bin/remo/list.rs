@@ -5,7 +5,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use remo_client::escape::escape;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::args::ListArgs;
 use crate::{log_to_stderr, place, runtime};
@@ -18,6 +18,8 @@ pub(crate) struct Running {
     pub(crate) pid: Option<u64>,
     /// Whether it has a terminal, where the server says that.
     pub(crate) terminal: Option<bool>,
+    /// Where it goes, if it is a forwarded connection.
+    pub(crate) connect: Option<String>,
 }
 
 /// What `/who` says runs.
@@ -33,6 +35,7 @@ fn read(one: &Value) -> Option<Running> {
         state: text("state").unwrap_or("unknown").to_owned(),
         pid: one.get("pid").and_then(Value::as_u64),
         terminal: one.get("pty").and_then(Value::as_bool),
+        connect: text("connect").map(str::to_owned),
     })
 }
 
@@ -58,14 +61,23 @@ fn line(one: &Running) -> String {
     let pid = one
         .pid
         .map_or_else(String::new, |pid| format!("  pid {pid}"));
+    let to = one
+        .connect
+        .as_ref()
+        .map_or_else(String::new, |to| format!("  to {}", escape(to)));
     let (id, state) = (escape(&one.id), escape(&one.state));
-    format!("{id}  {state}{pid}\n")
+    format!("{id}  {state}{pid}{to}\n")
 }
 
 fn in_json(one: &Running) -> Value {
-    let mut members = json!({"id": one.id, "state": one.state});
-    if let (Some(object), Some(pid)) = (members.as_object_mut(), one.pid) {
-        object.insert("pid".into(), pid.into());
+    let mut members = Map::new();
+    members.insert("id".into(), one.id.clone().into());
+    members.insert("state".into(), one.state.clone().into());
+    if let Some(pid) = one.pid {
+        members.insert("pid".into(), pid.into());
     }
-    members
+    if let Some(to) = &one.connect {
+        members.insert("connect".into(), to.clone().into());
+    }
+    members.into()
 }

@@ -112,7 +112,8 @@ async fn find(remote: &Remote, args: &AttachArgs) -> Outcome<Running> {
     let all = running(&remote.who().await?);
     let mut fits: Vec<_> = all
         .into_iter()
-        .filter(|one| one.id.starts_with(wanted))
+        // A forwarded connection has its owner, and nothing to show.
+        .filter(|one| one.connect.is_none() && one.id.starts_with(wanted))
         .collect();
     match (fits.pop(), fits.len()) {
         (Some(one), 0) => Ok(one),
