@@ -129,6 +129,9 @@ pub enum Error {
     /// The user's key cannot be had: why.
     #[error("{0}")]
     Key(String),
+    /// What an agent tells, in its words.
+    #[error("{0}")]
+    Agent(String),
     /// Nothing can be sealed.
     #[error("cannot seal the request: {0}")]
     Seal(Refusal),

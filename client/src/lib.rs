@@ -36,6 +36,7 @@
 //! `transfer` are its bodies, [`transport`] is HTTP. Keys and tokens are made by the crate `remo_protocol`.
 
 pub mod address;
+pub mod agent;
 pub mod answer;
 pub mod copy;
 pub mod doctor;

@@ -1,12 +1,14 @@
-//! What signs for a user: a key that is here, or one that is read when it is first needed.
+//! What signs for a user: an agent, a key that is here, or one that is read when it is first needed.
 //! Not here: what is signed, and where keys are found.
 
 use std::fmt;
 use std::sync::Arc;
 
+use remo_protocol::agent::KeyFile;
 use remo_protocol::keys::PrivateKey;
 use tokio::sync::OnceCell;
 
+use crate::agent::Agent;
 use crate::error::Error;
 
 /// Reads a key, perhaps asking for its password; fails with what to tell the user.
@@ -17,6 +19,7 @@ pub type ReadKey = dyn Fn() -> Result<PrivateKey, String> + Send + Sync;
 pub struct Signer {
     key: Arc<OnceCell<Arc<PrivateKey>>>,
     read: Option<Arc<ReadKey>>,
+    agent: Option<Arc<(Agent, KeyFile)>>,
 }
 
 impl From<PrivateKey> for Signer {
@@ -30,6 +33,7 @@ impl From<Arc<PrivateKey>> for Signer {
         Self {
             key: Arc::new(OnceCell::new_with(Some(key))),
             read: None,
+            agent: None,
         }
     }
 }
@@ -40,6 +44,16 @@ impl Signer {
         Self {
             key: Arc::default(),
             read: Some(Arc::new(read)),
+            agent: None,
+        }
+    }
+
+    /// The same, by the agent that holds the key, as long as it does.
+    #[must_use]
+    pub fn by(self, agent: Agent, file: KeyFile) -> Self {
+        Self {
+            agent: Some(Arc::new((agent, file))),
+            ..self
         }
     }
 
@@ -48,6 +62,12 @@ impl Signer {
     /// # Errors
     /// [`Error::Key`], where there is nothing to sign with.
     pub(crate) async fn sign(&self, message: &[u8]) -> Result<[u8; 114], Error> {
+        if let Some((agent, file)) = self.agent.as_deref() {
+            match agent.sign(*file, message).await {
+                Ok(sign) => return Ok(sign),
+                Err(trouble) => tracing::debug!(%trouble, "the agent does not sign"),
+            }
+        }
         let key = self.key.get_or_try_init(|| self.read()).await?;
         Ok(key.sign(message))
     }

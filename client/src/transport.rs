@@ -100,6 +100,11 @@ impl Transport {
         &self.address
     }
 
+    /// What it has of its own.
+    pub(crate) fn way(&self) -> &Way {
+        &self.way
+    }
+
     /// What tells this path from others, and does not tell where it leads.
     pub(crate) fn mark(&self) -> String {
         mark(&self.address, &self.way)

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use remo_protocol::fernet::FernetKey;
 use remo_protocol::lines::Lines;
 use remo_protocol::remo2::answer::{Opener, Part};
 use remo_protocol::remo2::json::Object;
@@ -11,10 +12,10 @@ use reqwest::Response;
 use tokio::time::timeout;
 
 use super::failure::Fault;
-use super::login::Live;
 use crate::answer::next_piece;
 
 /// An answer that is being read.
+#[derive(Debug)]
 pub(crate) struct Answer {
     response: Response,
     lines: Lines,
@@ -28,14 +29,14 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn new(
         response: Response,
-        live: &Live,
+        down: FernetKey,
         number: &Number,
         patience: Duration,
     ) -> Self {
         Self {
             response,
             lines: Lines::default(),
-            opener: Opener::new(live.down.clone(), number),
+            opener: Opener::new(down, number),
             patience,
             body_ended: false,
             head_seen: false,

@@ -10,7 +10,7 @@ use remo_protocol::remo2::json::Object;
 use remo_protocol::remo2::session_id::Run;
 
 use super::failure::{Failure, Fault};
-use super::login::Live;
+use super::live::Live;
 
 /// Something that is asked, perhaps in several attempts: each is composed anew, and means the same.
 pub(crate) trait Act: Send {

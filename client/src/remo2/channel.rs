@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::asking::Act;
 use super::exchange::{Exchange, Incoming};
 use super::failure::Failure;
-use super::login::Live;
+use super::live::Live;
 use super::opening::{Command, Open, Opening, Size};
 use super::output::Output;
 use super::pending::{Pending, interrupts};

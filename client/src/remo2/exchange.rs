@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::asking::{Act, Filling, Room};
 use super::channel::Channel;
 use super::failure::Failure;
-use super::login::Live;
+use super::live::Live;
 
 /// `/idt` and `/edt`: something in, something out.
 pub(super) struct Exchange<'a> {

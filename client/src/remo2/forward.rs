@@ -21,7 +21,7 @@ use tokio::sync::mpsc::{self, Sender};
 use super::asking::{Act, Room};
 use super::channel::Channel;
 use super::failure::Failure;
-use super::login::Live;
+use super::live::Live;
 use super::opening::unanswered;
 use super::output::Output;
 use super::remote::Remote;

@@ -1,52 +1,21 @@
 //! One log-in of remo/2: what is signed, sent and proved.
 //! Not here: when it is due, and how often it is tried.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use remo_protocol::fernet::FernetKey;
 use remo_protocol::keys::PublicKey;
 use remo_protocol::limits;
 use remo_protocol::remo2::handshake::{ClientHandshake, ClientSecrets};
-use remo_protocol::remo2::request::{Counter, Number};
-use remo_protocol::remo2::session_id::{Run, SessionId};
 use reqwest::Response;
-use reqwest::header::HeaderValue;
 use tokio::time::timeout;
 
 use super::failure::{Failure, Fault};
+use super::live::Live;
 use super::remote::Person;
 use crate::answer::next_piece;
 use crate::error::Error;
 use crate::remedy::Asked;
 use crate::transport::{Transport, location, schemes};
-
-/// A session that is logged in to.
-#[derive(Debug)]
-pub(crate) struct Live {
-    pub(crate) session: SessionId,
-    pub(crate) run: Run,
-    pub(crate) up: FernetKey,
-    pub(crate) down: FernetKey,
-    pub(crate) cookie: HeaderValue,
-    counter: Mutex<Counter>,
-    since: Instant,
-}
-
-impl Live {
-    /// A number that no other request of this session has.
-    pub(crate) fn number(&self) -> Number {
-        self.counter
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .draw()
-    }
-
-    /// Milliseconds since the answer to the log-in, after `more`.
-    pub(crate) fn by(&self, more: Duration) -> u64 {
-        u64::try_from((self.since.elapsed() + more).as_millis()).unwrap_or(u64::MAX)
-    }
-}
 
 /// Logs in once, to the server that has this key.
 pub(crate) async fn log_in(
@@ -72,18 +41,7 @@ pub(crate) async fn log_in(
     let keys = handshake
         .finish(&answer, server)
         .map_err(|refusal| at_first(Error::WrongServer(refusal)))?;
-    let mut cookie = HeaderValue::from_str(&format!("SESSION_ID={}", keys.session.as_str()))
-        .map_err(|_| Fault::Path("the session has no sound name".into()))?;
-    cookie.set_sensitive(true);
-    Ok(Live {
-        run: keys.session.run(),
-        session: keys.session,
-        up: keys.up,
-        down: keys.down,
-        cookie,
-        counter: Mutex::default(),
-        since: Instant::now(),
-    })
+    Live::here(keys, transport.clone())
 }
 
 async fn ask(transport: &Transport, person: &Person, body: Vec<u8>) -> Result<Vec<u8>, Fault> {

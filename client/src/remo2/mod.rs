@@ -7,13 +7,14 @@
 //! channel too. Files are [`Remote`]'s: [`Entry`], [`Listing`], [`Change`].
 
 mod answer;
-mod asking;
+pub(crate) mod asking;
 mod channel;
 mod exchange;
-mod failure;
+pub(crate) mod failure;
 mod files;
 mod forward;
-mod login;
+pub(crate) mod live;
+pub(crate) mod login;
 mod memory;
 mod opening;
 mod output;

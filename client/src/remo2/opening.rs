@@ -13,7 +13,7 @@ use super::asking::{Act, Room};
 use super::channel::Channel;
 use super::exchange::Incoming;
 use super::failure::Failure;
-use super::login::Live;
+use super::live::Live;
 
 /// What is to run, and how.
 #[derive(Clone, Debug, Default)]

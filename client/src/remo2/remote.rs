@@ -4,31 +4,28 @@
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
-use remo_protocol::fernet::Sealed;
 use remo_protocol::keys::PublicKey;
 use remo_protocol::name::UserName;
 use remo_protocol::remo2::answer::Part;
 use remo_protocol::remo2::json::Object;
-use remo_protocol::remo2::request::{Number, Sealer};
 use remo_protocol::remo2::session_id::SessionId;
-use reqwest::Response;
 use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use super::answer::{Answer, silent};
-use super::asking::{Act, Filling, Room, Trying};
+use super::asking::{Act, Room, Trying};
 use super::failure::{Failure, Fault};
-use super::login::{Live, log_in};
+use super::live::{Live, Ready, Request};
+use super::login::log_in;
 use super::memory::Memory;
 use super::path::{Known, Path};
 use super::probe::Probing;
 use super::trust::ask_for_keys;
 use super::who::Who;
+use crate::agent::Bound;
 use crate::error::Error;
 use crate::signer::Signer;
 use crate::transport::Transport;
-use crate::upload::now;
 
 /// Who we are.
 #[derive(Clone, Debug)]
@@ -74,6 +71,8 @@ struct State {
     refusals: u32,
     /// Which of the keys the server has.
     server: usize,
+    /// The agent that holds our sessions, as long as it does.
+    agent: Option<Bound>,
 }
 
 impl Remote {
@@ -131,6 +130,9 @@ impl Remote {
     pub async fn leave_session(&self) {
         let mut state = self.state.lock().await;
         if let Some(live) = state.live.take() {
+            if let Some(lease) = live.lease() {
+                lease.lose(&live.session).await;
+            }
             state.lost.push(live.session.clone());
         }
     }
@@ -143,6 +145,13 @@ impl Remote {
             .map(|key| key.fingerprint().to_string())
             .collect();
         format!("{} {}", keys.join(" "), self.person.user.as_str())
+    }
+
+    /// The same with sessions that an agent holds, as long as it does; without them it logs in by itself.
+    #[must_use]
+    pub fn through(mut self, agent: Option<Bound>) -> Self {
+        self.state.get_mut().agent = agent;
+        self
     }
 
     /// For how long the path may fail before one gives up.
@@ -286,6 +295,18 @@ impl Remote {
     }
 
     async fn log_in(&self, state: &mut State) -> Result<Live, Fault> {
+        if let Some(agent) = &state.agent {
+            match agent
+                .session(&self.transport, &self.person.user, &self.servers)
+                .await
+            {
+                Ok(found) => return found.map(|(live, server)| self.proved(live, server)),
+                Err(trouble) => {
+                    tracing::debug!(%trouble, "without the agent from now on");
+                    state.agent = None;
+                }
+            }
+        }
         let servers = self.servers.iter().cycle().skip(state.server);
         let mut refused = Fault::AtFirst(Failure::OtherKey);
         for server in servers.take(self.servers.len()) {
@@ -305,8 +326,19 @@ impl Remote {
         Err(refused)
     }
 
+    /// A session of the agent's, and which of the keys its server has proved.
+    fn proved(&self, live: Live, server: usize) -> Live {
+        if let Some(server) = self.servers.get(server) {
+            (self.told.0)(server);
+        }
+        live
+    }
+
     async fn lose(&self, live: &Arc<Live>) {
         let mut state = self.state.lock().await;
+        if let Some(lease) = live.lease() {
+            lease.lose(&live.session).await;
+        }
         if state
             .live
             .as_ref()
@@ -355,16 +387,19 @@ impl Remote {
             let lost: Vec<_> = lost.iter().map(SessionId::as_str).collect();
             head.insert("end".into(), lost.into());
         }
-        let (body, number) = seal(live, &head, &data, act.filling()).map_err(Failure::Seal)?;
-        let length = body.len();
-        let passage = self.path.begin(wants.parks());
-        let mut asked = Asked {
-            live,
-            number,
-            wants,
-            begun: false,
+        let request = Request {
+            verb: act.verb(),
+            head: &head,
+            data: &data,
+            filling: act.filling(),
+            patience: wants.patience(),
+            silence: wants.silence(),
         };
-        let outcome = self.exchange(&mut asked, body, act, trying).await;
+        let ready = live.ready(request).await?;
+        let length = ready.length;
+        let passage = self.path.begin(wants.parks());
+        let mut begun = false;
+        let outcome = self.exchange(ready, &mut begun, act, trying).await;
         let lasted = passage.elapsed();
         match &outcome {
             Ok(_) => {
@@ -375,7 +410,7 @@ impl Remote {
                 }
             }
             Err(Fault::TooLarge) => self.path.refused(length),
-            Err(Fault::Path(_)) if wants.stream => self.path.stream_cut(asked.begun, lasted),
+            Err(Fault::Path(_)) if wants.stream => self.path.stream_cut(begun, lasted),
             Err(Fault::Path(_)) if wants.parks() => self.path.park_less(lasted),
             Err(Fault::Path(_)) if trying.is_failing() => self.path.swallowed(length),
             Err(_) => {}
@@ -386,19 +421,19 @@ impl Remote {
         outcome
     }
 
+    /// Sends what is ready, and hears its answer; `begun` says whether something sealed has come.
     async fn exchange(
         &self,
-        asked: &mut Asked<'_>,
-        body: Vec<u8>,
+        ready: Ready<'_>,
+        begun: &mut bool,
         act: &mut impl Act,
         trying: &mut Trying,
     ) -> Result<Object, Fault> {
-        let response = self.post(asked, body, act.verb()).await?;
-        let mut answer = Answer::new(response, asked.live, &asked.number, asked.wants.silence());
+        let mut answer = ready.send().await?;
         let mut refused = None;
         while let Some(part) = answer.next().await? {
             trying.good_sign();
-            asked.begun = true;
+            *begun = true;
             match part {
                 Part::Head(head) => {
                     refused = refusal(&head);
@@ -419,36 +454,6 @@ impl Remote {
             Some(fault) => Err(fault),
         }
     }
-
-    /// Sends a body, and waits for the head of what answers it.
-    async fn post(&self, asked: &Asked<'_>, body: Vec<u8>, verb: &str) -> Result<Response, Fault> {
-        let begun = Instant::now();
-        let sending = Duration::from_millis(body.len() as u64 / SLOWEST);
-        let patience = asked.wants.patience() + sending;
-        let path = format!("/{verb}");
-        let cookie = Some(&asked.live.cookie);
-        let response = timeout(patience, self.transport.post(&path, cookie, body))
-            .await
-            .map_err(|_| silent(patience))?
-            .map_err(|error| Fault::Path(error.to_string()))?;
-        tracing::debug!(
-            verb,
-            number = asked.number.value(),
-            status = response.status().as_u16(),
-            milliseconds = begun.elapsed().as_millis(),
-            "answered"
-        );
-        Ok(response)
-    }
-}
-
-/// A request under way.
-struct Asked<'a> {
-    live: &'a Live,
-    number: Number,
-    wants: Wants,
-    /// Something sealed has come.
-    begun: bool,
 }
 
 /// What a head asks of the path.
@@ -507,28 +512,6 @@ fn refusal(head: &Object) -> Option<Fault> {
     })
 }
 
-fn seal(
-    live: &Live,
-    head: &Object,
-    data: &[u8],
-    filling: Filling,
-) -> Result<(Vec<u8>, Number), remo_protocol::refusal::Refusal> {
-    let mut out = Sealed::default();
-    let mut sealer = Sealer::begin(live.up.clone(), live.number(), head, now(), &mut out)?;
-    if filling == Filling::Typed {
-        sealer.typed(data, now(), &mut out)?;
-    } else {
-        for piece in data.chunks(PIECE) {
-            sealer.data(piece, now(), &mut out)?;
-        }
-    }
-    if let Filling::UpTo(length) = filling {
-        sealer.fill(length, now(), &mut out)?;
-    }
-    let number = sealer.finish(&Object::new(), now(), &mut out)?;
-    Ok((out.text, number))
-}
-
 /// How long an answer is parked while answers fail.
 const WAIT_IN_DOUBT: Duration = Duration::from_secs(1);
 
@@ -541,14 +524,8 @@ const STREAM_BEGINS: Duration = Duration::from_secs(5);
 /// How long a stream may be silent: the server says every 15 s that it is there.
 const STREAM_SILENCE: Duration = Duration::from_secs(25);
 
-/// Bytes of data in a token.
-const PIECE: usize = 64 * 1024;
-
 /// Silence beyond what was asked for, after which an answer counts as lost.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// Bytes that the slowest path carries in a millisecond.
-const SLOWEST: u64 = 8;
 
 /// Log-ins that must be refused before the first refusal is believed.
 const REFUSALS: u32 = 3;

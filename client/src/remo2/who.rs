@@ -10,7 +10,7 @@ use remo_protocol::remo2::session_id::Run;
 
 use super::asking::{Act, Filling, Room};
 use super::failure::Failure;
-use super::login::Live;
+use super::live::Live;
 
 /// `/who`.
 #[derive(Debug, Default)]

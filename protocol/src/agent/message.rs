@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::frame::Wrong;
 use crate::remo2::json::Object;
@@ -13,6 +14,13 @@ use crate::remo2::json::Object;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyFile(#[serde(with = "hexadecimal")] pub [u8; 32]);
+
+impl KeyFile {
+    /// The key in a file that holds this.
+    pub fn of(content: &[u8]) -> Self {
+        Self(Sha256::digest(content).into())
+    }
+}
 
 impl fmt::Debug for KeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,6 +56,11 @@ pub enum Ask {
     Unlock {},
     /// End: [`Told::Done`].
     Stop {},
+    /// Whether it holds a key: [`Told::Done`].
+    Holds {
+        /// Which.
+        file: KeyFile,
+    },
     /// Sign the log-in that follows as a data frame: [`Told::Signed`].
     Sign {
         /// With which key.
@@ -67,8 +80,8 @@ pub enum Ask {
         /// Its name.
         session: String,
     },
-    /// One request, whose data frames and end follow: [`Told::Head`], data frames, and [`Told::Trailer`]; or
-    /// [`Told::Fault`] at any point.
+    /// One request, whose data frames and end follow: [`Told::Sealed`], [`Told::Head`], data frames, and
+    /// [`Told::Trailer`]; [`Told::Waiting`] and [`Told::Fault`] at any point.
     Exchange {
         /// In which session.
         session: String,
@@ -76,9 +89,25 @@ pub enum Ask {
         verb: String,
         /// What is in its `H`.
         head: Object,
-        /// Milliseconds of silence after which an answer counts as lost.
+        /// What is put into its body besides.
+        fill: Fill,
+        /// Milliseconds that its answer may take to begin, sending left out.
         patience: u64,
+        /// Milliseconds that the answer may be silent then.
+        silence: u64,
     },
+}
+
+/// Bytes in a body that mean nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fill {
+    /// None.
+    None,
+    /// So that the length does not tell what is typed.
+    Typed,
+    /// As many as make the body this long, or a little less.
+    UpTo(usize),
 }
 
 /// A server, and the way to it.
@@ -121,6 +150,13 @@ pub enum Told {
     },
     /// A session.
     Live(Live),
+    /// The request is sealed, and sent now.
+    Sealed {
+        /// Bytes of its body.
+        length: usize,
+    },
+    /// Nothing new has come.
+    Waiting {},
     /// What an answer begins with.
     Head {
         /// What is in its `H`.
@@ -143,6 +179,8 @@ pub struct Live {
     pub session: String,
     /// Milliseconds since the log-in was answered.
     pub age: u64,
+    /// Which of the server's keys it has proved, counted from 0.
+    pub server: usize,
 }
 
 /// Why something was not done.
@@ -188,6 +226,11 @@ pub enum Fault {
     AtFirst {
         /// In words, for people.
         message: String,
+    },
+    /// The log-in was refused, by the server or by something in its place.
+    LoginRefused {
+        /// Who wanted to log in.
+        user: String,
     },
     /// The server has none of the keys.
     OtherKey {},
@@ -287,7 +330,9 @@ mod tests {
             session: "a.b".into(),
             verb: "icm".into(),
             head: crate::remo2::json::parse(br#"{"id":"1","n":9007199254740991}"#).unwrap(),
+            fill: Fill::UpTo(1000),
             patience: 10,
+            silence: 20,
         };
         assert_eq!(read(&write(&ask).unwrap()), Ok(ask));
         let ask = Ask::Sign {

@@ -9,5 +9,5 @@ mod message;
 
 pub use frame::{Head, Kind, Wrong};
 pub use message::{
-    Ask, Fault, HeldKey, KeyFile, Live, Place, Refused, Status, Told, Why, read, write,
+    Ask, Fault, Fill, HeldKey, KeyFile, Live, Place, Refused, Status, Told, Why, read, write,
 };

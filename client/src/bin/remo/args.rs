@@ -9,6 +9,7 @@ use remo_client::encoding::Encoding;
 use remo_protocol::dialect::AnyDialect;
 use remo_protocol::name::UserName;
 
+use crate::agent_args::{self, AgentArgs};
 use crate::cp_args::{AFTER as AFTER_CP, CpArgs};
 use crate::forward_args::ForwardArgs;
 use crate::fs_args::FilesCommand;
@@ -45,6 +46,9 @@ pub(crate) enum Subcommand {
     /// Copy files and folders to, from and between servers; goes on where it broke off
     #[command(after_help = AFTER_CP, after_long_help = AFTER_CP)]
     Cp(CpArgs),
+    /// Keep unlocked keys and live sessions for all other commands
+    #[command(after_help = agent_args::AFTER, after_long_help = agent_args::AFTER)]
+    Agent(AgentArgs),
     #[command(flatten)]
     Files(FilesCommand),
     /// Find out what the path to a server does, and what remo does about it

@@ -14,6 +14,7 @@ use remo_client::doctor::{Bounds, Finding, Report, Subject, Verdict, examine};
 use remo_client::escape::escape;
 use remo_client::remo2::{Memory, Person};
 use remo_protocol::keys::PublicKey;
+use tokio::runtime::Runtime;
 
 use crate::args::{DoctorArgs, WhoArgs};
 use crate::config::Server;
@@ -34,8 +35,9 @@ pub(crate) fn run(args: &DoctorArgs) -> ExitCode {
 }
 
 fn tell(args: &DoctorArgs) -> Outcome<bool> {
-    let subject = subject(args)?;
-    let report = examined(args, &subject)?;
+    let runtime = runtime()?;
+    let subject = runtime.block_on(subject(args))?;
+    let report = examined(runtime, args, &subject)?;
     remember(&subject, &report);
     if args.json {
         remo_cli::print(format!("{}\n", report.to_json()))?;
@@ -46,12 +48,11 @@ fn tell(args: &DoctorArgs) -> Outcome<bool> {
     Ok(report.works())
 }
 
-fn examined(args: &DoctorArgs, subject: &Subject) -> Outcome<Report> {
+fn examined(runtime: Runtime, args: &DoctorArgs, subject: &Subject) -> Outcome<Report> {
     // It is drawn on a terminal only.
     let spinner = ProgressBar::new_spinner();
     spinner.enable_steady_tick(Duration::from_millis(200));
     let progress = |what: &str| spinner.set_message(format!("testing: {what}"));
-    let runtime = runtime()?;
     let report = runtime.block_on(examine(subject, &bounds(args), &progress));
     runtime.shutdown_background();
     spinner.finish_and_clear();
@@ -81,7 +82,7 @@ fn bounds(args: &DoctorArgs) -> Bounds {
     }
 }
 
-fn subject(args: &DoctorArgs) -> Outcome<Subject> {
+async fn subject(args: &DoctorArgs) -> Outcome<Subject> {
     let mut entry = place::entry(&args.target)?;
     if args.ca_file.is_some() {
         entry.ca_file.clone_from(&args.ca_file);
@@ -98,14 +99,14 @@ fn subject(args: &DoctorArgs) -> Outcome<Subject> {
         } else {
             "the configuration"
         },
-        person: person(args, &entry)?,
+        person: person(args, &entry).await?,
         servers,
         fingerprints,
     })
 }
 
 /// Who we are, or why nobody: that no key is there is no failure, that one cannot be read is.
-fn person(args: &DoctorArgs, entry: &Server) -> Outcome<Result<Person, String>> {
+async fn person(args: &DoctorArgs, entry: &Server) -> Outcome<Result<Person, String>> {
     if args.no_key {
         return Ok(Err("--no-key says so".into()));
     }
@@ -134,7 +135,9 @@ fn person(args: &DoctorArgs, entry: &Server) -> Outcome<Result<Person, String>> 
             )));
         }
     }
-    place::person(&who, entry).map(Ok)
+    // It is the path that is looked at: no session of an agent stands before it.
+    let (person, _) = place::person(&who, entry).await?;
+    Ok(Ok(person))
 }
 
 /// The keys that are trusted, and the fingerprints of others.

@@ -7,13 +7,16 @@ use std::io::{IsTerminal, Read, stdin};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use remo_client::agent::Agent;
 use remo_client::escape::escape;
+use remo_client::signer::Signer;
+use remo_protocol::agent::KeyFile;
 use remo_protocol::keys::{PrivateKey, PublicKey, is_encrypted};
 use remo_protocol::limits;
 use remo_protocol::name::UserName;
 use zeroize::Zeroizing;
 
-use crate::PROGRAM;
+use crate::{PROGRAM, agent, aside};
 
 /// The file of a user's key, where none is named.
 pub(crate) fn usual_key(user: &UserName) -> PathBuf {
@@ -42,20 +45,44 @@ pub(crate) fn read_server(path: &Path) -> Result<PublicKey, Box<dyn Error>> {
     PublicKey::from_pem(&pem).map_err(|error| unusable("server key", path, &error))
 }
 
-/// Reads a private key; asks for its password where it has one.
-pub(crate) fn read_key(
+/// What signs with a private key: the agent that holds it, or else the key itself, whose password is asked for.
+pub(crate) async fn signer(
+    path: &Path,
+    password_file: Option<&Path>,
+) -> Result<(Signer, Option<(Agent, KeyFile)>), Box<dyn Error>> {
+    let pem = read_pem(path)?;
+    let Some((agent, file)) = agent::holder(&pem).await else {
+        return Ok((open(&pem, path, password_file)?.into(), None));
+    };
+    let (path, password_file) = (path.to_owned(), password_file.map(Path::to_owned));
+    // Should the agent leave us: the terminal is in use by then.
+    let signer = Signer::later(move || {
+        aside::aside(|| open(&pem, &path, password_file.as_deref()))
+            .map_err(|error| error.to_string())
+    });
+    Ok((signer.by(agent.clone(), file), Some((agent, file))))
+}
+
+/// The content of a private key's file.
+pub(crate) fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, Box<dyn Error>> {
+    let pem = read_file(path, "key", "name it with --key; build-key-pair makes one")?;
+    warn_of_readers(path);
+    Ok(pem)
+}
+
+/// The private key in what a file holds; asks for its password where it has one.
+pub(crate) fn open(
+    pem: &[u8],
     path: &Path,
     password_file: Option<&Path>,
 ) -> Result<PrivateKey, Box<dyn Error>> {
-    let pem = read_file(path, "key", "name it with --key; build-key-pair makes one")?;
-    warn_of_readers(path);
-    let password = if is_encrypted(&pem) {
+    let password = if is_encrypted(pem) {
         Some(password(path, password_file)?)
     } else {
         None
     };
     let password = password.as_deref().map(String::as_bytes);
-    PrivateKey::from_pem(&pem, password).map_err(|error| unusable("key", path, &error))
+    PrivateKey::from_pem(pem, password).map_err(|error| unusable("key", path, &error))
 }
 
 /// A private key is nobody else's business.

@@ -1,7 +1,10 @@
 //! `remo`, the client of remo-serv: arguments, signals and exit codes.
 //! What the commands do is in the library.
 
+mod agent;
+mod agent_args;
 mod args;
+mod aside;
 mod batch;
 mod config;
 mod console;
@@ -67,6 +70,7 @@ fn carry_out(subcommand: &Subcommand) -> ExitCode {
         Subcommand::List(args) => list::run(args),
         Subcommand::Forward(args) => return forward::run(args),
         Subcommand::Cp(args) => return cp::run(args),
+        Subcommand::Agent(args) => agent::run(args),
         Subcommand::Files(command) => return fs::run(command),
         Subcommand::Doctor(args) => return doctor::run(args),
         Subcommand::Named(words) => return named(words),

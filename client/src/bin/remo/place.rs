@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use base64_simd::URL_SAFE;
 use remo_client::address::ServerAddress;
+use remo_client::agent::{Agent, Bound};
 use remo_client::escape::escape;
 use remo_client::remo2::{Memory, Person, Remote, ask_for_keys};
 use remo_client::session::Identity;
 use remo_client::transport::{Transport, Way};
+use remo_protocol::agent::KeyFile;
 use remo_protocol::dialect::Dialect;
 use remo_protocol::keys::PublicKey;
 use remo_protocol::name::UserName;
@@ -24,17 +26,34 @@ pub(crate) async fn find(args: &ServerArgs) -> Result<Remote, Box<dyn Error>> {
     reach(&entry(&args.target)?, &args.target, &args.who).await
 }
 
+/// The same for what attaches to what runs: its session is not shared with other processes here.
+pub(crate) async fn find_alone(args: &ServerArgs) -> Result<Remote, Box<dyn Error>> {
+    reach_with(&entry(&args.target)?, &args.target, &args.who, true).await
+}
+
 /// The same, of which something is known already.
 pub(crate) async fn reach(
     entry: &Server,
     target: &str,
     args: &WhoArgs,
 ) -> Result<Remote, Box<dyn Error>> {
+    reach_with(entry, target, args, false).await
+}
+
+async fn reach_with(
+    entry: &Server,
+    target: &str,
+    args: &WhoArgs,
+    alone: bool,
+) -> Result<Remote, Box<dyn Error>> {
     let transport = transport(entry)?;
     let servers = servers(args, entry, &transport, target).await?;
-    let person = person(args, entry)?;
+    let (person, agent) = person(args, entry).await?;
+    let agent = agent.map(|(agent, file)| Bound { agent, file, alone });
     let patience = Duration::from_secs(args.give_up);
-    let remote = Remote::new(transport, person, servers, patience).telling(known::remember);
+    let remote = Remote::new(transport, person, servers, patience)
+        .telling(known::remember)
+        .through(agent);
     Ok(match config::cache() {
         Some(folder) => remote.remembering(Memory::new(folder.join("paths.json"))),
         None => remote,
@@ -56,7 +75,7 @@ pub(crate) async fn reach_older(
     }
     let server = servers.into_iter().next();
     let server = server.ok_or("no key of the server is trusted (remo trust)")?;
-    let Person { user, key } = person(args, entry)?;
+    let (Person { user, key }, _) = person(args, entry).await?;
     Ok((transport, Identity { user, key, server }))
 }
 
@@ -99,7 +118,10 @@ pub(crate) fn way(entry: &Server) -> Result<Way, Box<dyn Error>> {
     })
 }
 
-pub(crate) fn person(args: &WhoArgs, entry: &Server) -> Result<Person, Box<dyn Error>> {
+pub(crate) async fn person(
+    args: &WhoArgs,
+    entry: &Server,
+) -> Result<(Person, Option<(Agent, KeyFile)>), Box<dyn Error>> {
     let named = match (&args.user, &entry.user) {
         (Some(user), _) => Some(user.clone()),
         (None, Some(user)) => Some(UserName::parse(user)?),
@@ -108,11 +130,8 @@ pub(crate) fn person(args: &WhoArgs, entry: &Server) -> Result<Person, Box<dyn E
     let user = identity::user_name(named.as_ref())?;
     let file = args.key.clone().or_else(|| entry.key.clone());
     let file = file.unwrap_or_else(|| identity::usual_key(&user));
-    let key = identity::read_key(&file, args.password_file.as_deref())?;
-    Ok(Person {
-        user,
-        key: key.into(),
-    })
+    let (key, agent) = identity::signer(&file, args.password_file.as_deref()).await?;
+    Ok((Person { user, key }, agent))
 }
 
 async fn servers(

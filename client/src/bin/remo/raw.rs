@@ -2,6 +2,7 @@
 //! What the keys mean is not known here.
 
 use std::io::{IsTerminal, stdin, stdout};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use remo_client::remo2::Size;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
@@ -15,12 +16,35 @@ impl Raw {
         let mut raw = before.clone();
         raw.make_raw();
         tcsetattr(stdin(), OptionalActions::Now, &raw)?;
+        *kept() = Some(before.clone());
         Ok(Self(before))
     }
 }
 
+/// Does something on a terminal that is not raw meanwhile.
+pub(crate) fn suspended<T>(act: impl FnOnce() -> T) -> T {
+    let before = kept().clone();
+    let raw = before.and_then(|before| {
+        let raw = tcgetattr(stdin()).ok()?;
+        tcsetattr(stdin(), OptionalActions::Now, &before).ok()?;
+        Some(raw)
+    });
+    let outcome = act();
+    if let Some(raw) = raw {
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &raw);
+    }
+    outcome
+}
+
+/// What the terminal was like before it became raw.
+fn kept() -> MutexGuard<'static, Option<Termios>> {
+    static KEPT: Mutex<Option<Termios>> = Mutex::new(None);
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Drop for Raw {
     fn drop(&mut self) {
+        *kept() = None;
         let _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);
     }
 }

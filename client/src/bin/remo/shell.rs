@@ -82,7 +82,7 @@ async fn open(args: &ServerArgs) -> Outcome<ExitCode> {
 
 async fn resume(args: &AttachArgs) -> Outcome<ExitCode> {
     let mut endings = Endings::listen()?;
-    let remote = Arc::new(place::find(&args.server).await?);
+    let remote = Arc::new(place::find_alone(&args.server).await?);
     let found = find(&remote, args).await?;
     remote.learn();
     let target = &args.server.target;

@@ -9,15 +9,21 @@ use remo_client::remo2::{Failure, Jumped, Output};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::{Instant, timeout_at};
 
-use crate::PROGRAM;
+use crate::{PROGRAM, aside};
 
 /// Reads standard input in a thread of its own, which the end of the program does not wait for.
 pub(crate) fn input() -> Receiver<io::Result<Bytes>> {
     let (to, pieces) = mpsc::channel(16);
     std::thread::spawn(move || {
         let mut piece = vec![0; PIECE];
+        let is_terminal = stdin().is_terminal();
         loop {
-            let read = match stdin().lock().read(&mut piece) {
+            let read = if is_terminal {
+                aside::read(&mut piece)
+            } else {
+                stdin().lock().read(&mut piece)
+            };
+            let read = match read {
                 Ok(0) => return,
                 Ok(length) => Ok(Bytes::copy_from_slice(
                     piece.get(..length).unwrap_or_default(),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::naming;
 use crate::remo2::asking::{Act, Room};
 use crate::remo2::failure::Failure;
-use crate::remo2::login::Live;
+use crate::remo2::live::Live;
 use crate::remo2::{Channel, Remote};
 
 /// A change there.

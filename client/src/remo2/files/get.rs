@@ -15,7 +15,7 @@ use super::naming;
 use crate::remo2::Remote;
 use crate::remo2::asking::{Act, Room};
 use crate::remo2::failure::Failure;
-use crate::remo2::login::Live;
+use crate::remo2::live::Live;
 
 /// What takes the bytes of a file, each once and in order within a range.
 pub(crate) trait Sink: Send {

@@ -16,7 +16,7 @@ use super::naming;
 use crate::remo2::Remote;
 use crate::remo2::asking::{Act, Room};
 use crate::remo2::failure::Failure;
-use crate::remo2::login::Live;
+use crate::remo2::live::Live;
 
 /// Entries of one folder.
 #[derive(Debug)]

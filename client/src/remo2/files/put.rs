@@ -13,7 +13,7 @@ use super::naming;
 use crate::remo2::Remote;
 use crate::remo2::asking::{Act, Room};
 use crate::remo2::failure::Failure;
-use crate::remo2::login::Live;
+use crate::remo2::live::Live;
 
 /// A part of a file on its way there.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use super::naming;
 use crate::remo2::Remote;
 use crate::remo2::asking::{Act, Room};
 use crate::remo2::failure::Failure;
-use crate::remo2::login::Live;
+use crate::remo2::live::Live;
 
 impl Remote {
     /// What stands at a path; of a link, the link itself.

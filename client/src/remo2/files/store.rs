@@ -19,7 +19,7 @@ use super::naming;
 use crate::remo2::Remote;
 use crate::remo2::asking::{Act, Room};
 use crate::remo2::failure::Failure;
-use crate::remo2::login::Live;
+use crate::remo2::live::Live;
 
 /// A file that is being put there, under one id.
 pub(crate) struct Store<'a> {
