@@ -376,3 +376,59 @@ fn a_copy_outlives_a_server_that_is_started_anew_meanwhile() {
     assert!(home.read("to") == data);
     assert_eq!(unfinished(&home), 0);
 }
+
+#[test]
+fn owners_are_kept_where_root_copies_to_root() {
+    let home = Home::new();
+    let server = Real::start(&home);
+    fs::create_dir(home.path("from")).unwrap();
+    home.write("from/file", "x");
+    symlink("file", home.path("from/link")).unwrap();
+    home.allow("from/file", 0o755);
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        for name in ["from", "from/file", "from/link"] {
+            std::os::unix::fs::lchown(home.path(name), Some(4711), Some(4712)).unwrap();
+        }
+        fs::set_permissions(home.path("from/file"), Permissions::from_mode(0o4755)).unwrap();
+    }
+    let url = server.url();
+    let up = cp(&home, &["-r", "-p", "from", &there(&url, &home, "up")]);
+    let down = cp(&home, &["-r", "-p", &there(&url, &home, "from"), "down"]);
+    assert_eq!((up.code, down.code), (0, 0), "{} {}", up.err, down.err);
+    assert_eq!(
+        down.err.contains("owners are not kept"),
+        !is_root,
+        "{}",
+        down.err
+    );
+    assert_same(&home.path("from"), &home.path("up"));
+    assert_same(&home.path("from"), &home.path("down"));
+    for name in ["", "file", "link"] {
+        let owner = |root: &str| {
+            let about = home.path(root).join(name).symlink_metadata().unwrap();
+            (about.uid(), about.gid())
+        };
+        assert_eq!(
+            (owner("up"), owner("down")),
+            (owner("from"), owner("from")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_path_that_lets_no_large_answer_through_is_asked_for_less() {
+    let home = Home::new();
+    let server = Real::start(&home);
+    let data = noise(900_000);
+    home.write("from", &data);
+    let path = Path::to(server.address, |route, _, answer| {
+        if route == "/get" && answer.len() > 300_000 {
+            return b"HTTP/1.0 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n".to_vec();
+        }
+        answer
+    });
+    cp(&home, &[&there(&path.url(), &home, "from"), "to"]).success();
+    assert!(home.read("to") == data);
+}

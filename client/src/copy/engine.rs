@@ -72,11 +72,23 @@ impl Engine {
         target: Arc<Target>,
     ) -> Result<(), CopyError> {
         let (to, steps) = mpsc::channel(AHEAD);
-        let walk = Walk::new(to, self.watcher.clone(), self.options.recursive);
-        let walk = tokio::spawn(walk.run(roots));
-        let done = self.take_all(steps, target).await;
-        walk.abort();
-        done
+        // Dropped, it ends both walks.
+        let mut walks = JoinSet::new();
+        let telling = (!self.options.count_ahead).then(|| self.watcher.clone());
+        if self.options.count_ahead {
+            walks.spawn(self.clone().count(roots.clone()));
+        }
+        walks.spawn(Walk::new(to, telling, self.options.recursive).run(roots));
+        self.take_all(steps, target).await
+    }
+
+    /// Goes through all of it beforehand, so that the watcher knows how much there is.
+    async fn count(self: Arc<Self>, roots: Vec<Item>) {
+        let (to, mut steps) = mpsc::channel(AHEAD);
+        let walk = Walk::new(to, Some(self.watcher.clone()), self.options.recursive);
+        // What goes wrong on the way will go wrong again, and be told then.
+        let pass_over = async { while steps.recv().await.is_some() {} };
+        tokio::join!(walk.run(roots), pass_over);
     }
 
     async fn take_all(

@@ -58,6 +58,8 @@ pub struct Options {
     pub skip_identical: bool,
     /// Requests under way at once.
     pub requests: usize,
+    /// Goes through the sources twice, so that the watcher knows early how much there is.
+    pub count_ahead: bool,
     /// Where to note uploads, so that another run of the program can go on with them.
     pub state: Option<PathBuf>,
 }

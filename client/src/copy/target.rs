@@ -33,18 +33,20 @@ impl Place {
         join(base, name)
     }
 
-    async fn make(&self, name: &[u8], mode: u32) -> Result<Self, CopyError> {
+    /// A folder in it, and whether its mode is that which it shall have already.
+    async fn make(&self, name: &[u8], mode: u32) -> Result<(Self, bool), CopyError> {
         let path = self.path_of(name);
         match self {
             Self::Here(folder, _) => {
                 let made = folder
                     .make(name)
                     .map_err(CopyError::local("make folder", &path))?;
-                Ok(Self::Here(made, path.into()))
+                Ok((Self::Here(made, path.into()), false))
             }
             Self::There(remote, _) => {
-                make_there(remote, &path, mode).await?;
-                Ok(Self::There(remote.clone(), path.into()))
+                let made = make_there(remote, &path, mode).await?;
+                let dressed = made && mode & 0o700 == 0o700;
+                Ok((Self::There(remote.clone(), path.into()), dressed))
             }
         }
     }
@@ -64,18 +66,18 @@ impl Place {
     }
 }
 
-/// Makes a folder there; one that is there already, and no link to one, serves as well.
-async fn make_there(remote: &Remote, path: &[u8], mode: u32) -> Result<(), CopyError> {
+/// Makes a folder there; one that is there already, and no link to one, serves as well. Whether it was made.
+async fn make_there(remote: &Remote, path: &[u8], mode: u32) -> Result<bool, CopyError> {
     let mkdir = Change::Mkdir {
         mode: Some(mode | 0o700),
         parents: false,
     };
     match remote.change(path, mkdir).await {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
         Err(failure) => match remote.find(path).await? {
             Some(Entry {
                 kind: Kind::Folder, ..
-            }) => Ok(()),
+            }) => Ok(false),
             Some(_) => Err(CopyError::Refused(
                 "something that is no folder stands in its place".into(),
             )),
@@ -101,12 +103,12 @@ impl Target {
         name: &[u8],
         traits: Traits,
     ) -> Result<Arc<Self>, CopyError> {
-        let place = self.place.make(name, traits.mode).await?;
+        let (place, dressed) = self.place.make(name, traits.mode).await?;
         self.hold();
         Ok(Arc::new(Self {
             place,
             parent: Some(self.clone()),
-            traits: Some(traits),
+            traits: (!dressed).then_some(traits),
             pending: AtomicUsize::new(1),
         }))
     }

@@ -46,7 +46,8 @@ pub(super) enum Step {
 /// Walks on until all is told, or nobody listens.
 pub(super) struct Walk {
     to: Sender<Result<Step, CopyError>>,
-    watcher: Arc<dyn Watcher>,
+    /// Told of every file that is found.
+    watcher: Option<Arc<dyn Watcher>>,
     recursive: bool,
 }
 
@@ -56,7 +57,7 @@ struct Left;
 impl Walk {
     pub(super) fn new(
         to: Sender<Result<Step, CopyError>>,
-        watcher: Arc<dyn Watcher>,
+        watcher: Option<Arc<dyn Watcher>>,
         recursive: bool,
     ) -> Self {
         Self {
@@ -121,8 +122,12 @@ impl Walk {
     }
 
     async fn take(&self, item: Item, open: &mut Vec<(Source, Entries)>) -> Result<(), Left> {
-        if item.entry.kind == Kind::File {
-            self.watcher.found(1, item.entry.size);
+        if let Some(watcher) = self
+            .watcher
+            .as_ref()
+            .filter(|_| item.entry.kind == Kind::File)
+        {
+            watcher.found(1, item.entry.size);
         }
         if item.entry.kind != Kind::Folder || !self.recursive {
             return self.tell(Step::Take(item)).await;

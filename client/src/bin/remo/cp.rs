@@ -77,15 +77,17 @@ async fn carry_out(args: &CpArgs) -> Result<Summary, Box<dyn Error>> {
     {
         return Err("a source and the target are both on this machine (cp copies there)".into());
     }
+    let by_hand = stderr().is_terminal() && !args.quiet && !args.json;
     let options = Options {
         recursive: args.recursive,
         owners: args.owners,
         verify: args.verify,
         skip_identical: args.skip_identical,
         requests: REQUESTS,
+        count_ahead: by_hand,
         state: state(),
     };
-    let show = Show::new(args.json, args.quiet, stderr().is_terminal());
+    let show = Show::new(args.json, args.quiet, by_hand);
     let done = copy::copy(sources, target, options, Arc::new(show)).await;
     Ok(done?)
 }

@@ -30,11 +30,10 @@ struct Bars {
 impl Show {
     /// `by_hand`: a person looks at standard error.
     pub(crate) fn new(json: bool, quiet: bool, by_hand: bool) -> Self {
-        let bars = by_hand && !quiet && !json;
         Self {
             json,
             quiet,
-            bars: bars.then(Bars::new),
+            bars: by_hand.then(Bars::new),
         }
     }
 

@@ -69,6 +69,8 @@ impl Remote {
             },
             named: get.etag.is_some(),
             path: get.path,
+            most: get.length,
+            asked: None,
             sink,
         };
         loop {
@@ -98,6 +100,10 @@ struct Range<'a, S> {
     got: Got,
     /// Whether the version is known.
     named: bool,
+    /// Bytes that an answer is asked for at most; fewer where the path let nothing of one through.
+    most: u64,
+    /// From where the last attempt asked.
+    asked: Option<u64>,
     sink: &'a mut S,
 }
 
@@ -117,13 +123,14 @@ impl<S: Sink> Act for Range<'_, S> {
     }
 
     fn compose(&mut self, _: &Live, _: Room) -> (Object, Bytes) {
+        if self.asked.replace(self.got.end) == Some(self.got.end) {
+            self.most = (self.most / 2).max(LEAST);
+        }
+        let length = self.end.saturating_sub(self.got.end).min(self.most);
         let mut head = Object::new();
         naming::put(&mut head, "path", self.path);
         head.insert("offset".into(), self.got.end.into());
-        head.insert(
-            "length".into(),
-            self.end.saturating_sub(self.got.end).into(),
-        );
+        head.insert("length".into(), length.into());
         (head, Bytes::new())
     }
 
@@ -156,3 +163,6 @@ impl<S: Sink> Act for Range<'_, S> {
         Ok(())
     }
 }
+
+/// Bytes that are asked for at once, however little the path lets through.
+const LEAST: u64 = 64 * 1024;
