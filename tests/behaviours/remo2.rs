@@ -73,6 +73,26 @@ fn with_one_session_too_many_the_most_silent_of_the_same_user_goes() {
 }
 
 #[test]
+fn clocks_that_are_years_apart_change_nothing() {
+    let server = Server::start();
+    for years in [-30, -1, 1, 30] {
+        server
+            .ahead
+            .store(years * 366 * 86_400, std::sync::atomic::Ordering::Relaxed);
+        let mut peer = Peer2::alice(&server);
+        let id = peer.id();
+        let act = json!({"id": id, "line": "echo x", "by": 60_000});
+        let answer = peer.call("cmd", act, b"");
+        assert_eq!(
+            (answer.status(), &answer.out[..]),
+            (200, &b"x\n"[..]),
+            "{years}"
+        );
+        assert_eq!(answer.trailer["exit"], 0);
+    }
+}
+
+#[test]
 fn who_tells_who_is_who_and_a_probe_pauses_before_the_end() {
     let server = Server::start();
     let mut peer = Peer2::alice(&server);
