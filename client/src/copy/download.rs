@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,13 +14,14 @@ use super::error::CopyError;
 use super::folder::{Folder, dress};
 use super::hashing;
 use super::landing::Landing;
+use super::range::{Range, Writing, write_at};
 use super::source::{Gathered, ask, blocking};
 use super::spawned::spawned;
 use super::target::Target;
 use super::walk::Item;
-use super::watch::{Outcome, Watcher};
+use super::watch::Outcome;
 use crate::hex;
-use crate::remo2::{Failure, Get, Got, Kind, Remote, Sink};
+use crate::remo2::{Failure, Get, Got, Kind, Remote};
 
 /// Copies a file into a folder. Nothing, where it is on its last way, and its end is told there.
 pub(super) async fn download(
@@ -316,70 +316,6 @@ impl Download {
     }
 }
 
-/// One range on its way.
-struct Range {
-    remote: Arc<Remote>,
-    lanes: Arc<tokio::sync::Semaphore>,
-    path: Vec<u8>,
-    offset: u64,
-    length: u64,
-    etag: String,
-    writing: Writing,
-}
-
-impl Range {
-    async fn come(mut self) -> Result<io::Result<()>, CopyError> {
-        let _permit = self.lanes.acquire().await;
-        let get = Get {
-            path: &self.path,
-            offset: self.offset,
-            length: self.length,
-            etag: Some(self.etag.clone()),
-        };
-        let got = self.remote.get(get, &mut self.writing).await;
-        if let Some(error) = self.writing.failed.take() {
-            return Ok(Err(error));
-        }
-        if got?.end < self.offset + self.length {
-            return Err(Failure::Changed.into());
-        }
-        Ok(Ok(()))
-    }
-}
-
-/// Where the bytes of a range go.
-struct Writing {
-    file: Arc<File>,
-    from: Vec<u8>,
-    watcher: Arc<dyn Watcher>,
-    failed: Option<io::Error>,
-}
-
-impl Sink for Writing {
-    async fn take(&mut self, offset: u64, data: Bytes) -> Result<(), Failure> {
-        if let Err(error) = write_at(&self.file, offset, &data) {
-            let told = io::Error::new(error.kind(), error.to_string());
-            self.failed = Some(error);
-            return Err(Failure::Output(told));
-        }
-        self.watcher.moved(&self.from, data.len() as i64);
-        Ok(())
-    }
-}
-
-/// Writes data into a file that has holes where nothing was written: runs of zeros stay holes.
-fn write_at(file: &File, offset: u64, data: &[u8]) -> io::Result<()> {
-    let mut at = offset;
-    for piece in data.chunks(HOLE) {
-        let is_hole = piece.len() == HOLE && ZEROS.get(..piece.len()) == Some(piece);
-        if !is_hole {
-            file.write_all_at(piece, at)?;
-        }
-        at += piece.len() as u64;
-    }
-    Ok(())
-}
-
 /// The name of a file that is on its way to `name`.
 fn partial_name(name: &[u8]) -> Vec<u8> {
     let whole = [b".", name, PARTIAL].concat();
@@ -399,11 +335,6 @@ const RANGE: u64 = 4 << 20;
 /// Versions of a file that are tried, before it counts as one that never rests.
 const TRIES: u32 = 5;
 
-/// Bytes of zeros that are left out.
-const HOLE: usize = 64 * 1024;
-
-static ZEROS: [u8; HOLE] = [0; HOLE];
-
 const PARTIAL: &[u8] = b".remo-partial";
 
 /// Where a file that is on its way keeps how many bytes its model had.
@@ -411,22 +342,7 @@ const SIZE: &str = "user.remo.size";
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use super::*;
-
-    #[test]
-    fn zeros_are_left_out_and_read_back_as_zeros() {
-        let file = tempfile::tempfile().unwrap();
-        let mut data = vec![0; 16 * HOLE];
-        data[8 * HOLE + 5] = 7;
-        write_at(&file, 0, &data).unwrap();
-        file.set_len(data.len() as u64).unwrap();
-        let mut back = vec![1; data.len()];
-        file.read_exact_at(&mut back, 0).unwrap();
-        assert_eq!(back, data);
-        assert!(file.metadata().unwrap().blocks() * 512 <= 2 * HOLE as u64);
-    }
 
     #[test]
     fn a_partial_file_says_whose_it_is_and_fits() {

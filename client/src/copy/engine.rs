@@ -2,7 +2,6 @@
 //! How one file goes is `download`'s and `upload`'s.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -10,6 +9,7 @@ use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::JoinSet;
 
 use super::afterwards::Afterwards;
+use super::counts::Counts;
 use super::error::CopyError;
 use super::folder::Traits;
 use super::landing::Landing;
@@ -34,17 +34,6 @@ pub(super) struct Engine {
     landing: Mutex<Option<mpsc::Sender<Landing>>>,
     afterwards: Mutex<Afterwards>,
     counts: Counts,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    files: AtomicU64,
-    folders: AtomicU64,
-    links: AtomicU64,
-    bytes: AtomicU64,
-    identical: AtomicU64,
-    left_out: AtomicU64,
-    failed: AtomicU64,
 }
 
 impl Engine {
@@ -142,7 +131,7 @@ impl Engine {
         match top.make(&item.copy, self.traits(&item.entry)).await {
             Ok(target) => {
                 self.note(&target.place, b"", &item.entry)?;
-                self.counts.folders.fetch_add(1, Ordering::Relaxed);
+                self.counts.folder();
                 Ok(Some(target))
             }
             Err(error) => {
@@ -238,18 +227,7 @@ impl Engine {
 
     /// Something ended that is no failure.
     pub(super) fn ended(&self, item: &Item, bytes: u64, outcome: Outcome) {
-        let counts = &self.counts;
-        let count = match (&outcome, item.entry.kind) {
-            (Outcome::Copied, Kind::Link) => &counts.links,
-            (Outcome::Copied, _) => {
-                counts.bytes.fetch_add(bytes, Ordering::Relaxed);
-                &counts.files
-            }
-            (Outcome::Identical, _) => &counts.identical,
-            (Outcome::LeftOut(_), _) => &counts.left_out,
-            (Outcome::Failed(_), _) => &counts.failed,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
+        self.counts.ended(item.entry.kind, bytes, &outcome);
         let kind = item.entry.kind.name();
         self.watcher.ended(&item.path(), kind, bytes, &outcome);
     }
@@ -264,8 +242,8 @@ impl Engine {
         if !error.is_of_one() {
             return Err(error);
         }
-        self.counts.failed.fetch_add(1, Ordering::Relaxed);
         let outcome = Outcome::Failed(error.to_string());
+        self.counts.ended(Kind::Other, 0, &outcome);
         self.watcher.ended(path, kind, 0, &outcome);
         Ok(())
     }
@@ -324,17 +302,7 @@ impl Engine {
 
     /// What it came to.
     pub(super) fn summary(&self) -> Summary {
-        let counts = &self.counts;
-        let number = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Summary {
-            files: number(&counts.files),
-            folders: number(&counts.folders),
-            links: number(&counts.links),
-            bytes: number(&counts.bytes),
-            identical: number(&counts.identical),
-            left_out: number(&counts.left_out),
-            failed: number(&counts.failed),
-        }
+        self.counts.summary()
     }
 }
 

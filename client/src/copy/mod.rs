@@ -7,6 +7,7 @@
 //! under the id that `note` keeps.
 
 mod afterwards;
+mod counts;
 mod download;
 mod engine;
 mod error;
@@ -15,6 +16,8 @@ mod glob;
 mod hashing;
 mod landing;
 mod note;
+mod part;
+mod range;
 mod roots;
 mod source;
 mod spawned;

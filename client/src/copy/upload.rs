@@ -2,7 +2,6 @@
 //! of their senders. Downloads are not here.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -11,6 +10,7 @@ use remo_protocol::remo2::session_id::Run;
 use super::engine::Engine;
 use super::error::CopyError;
 use super::note::{Note, Noted};
+use super::part::{BUSY, PAUSE, Part, is_passing};
 use super::source::Reader;
 use super::spawned::spawned;
 use super::walk::Item;
@@ -131,7 +131,7 @@ impl Upload {
     /// A file that goes by one request.
     async fn small(&self) -> Result<(), CopyError> {
         let size = self.reader.size;
-        let permit = self.engine.lanes.acquire().await;
+        let _permit = self.engine.lanes.acquire().await;
         let length = usize::try_from(size).unwrap_or(usize::MAX);
         let data = self.reader.read(0, length).await?;
         self.reader.check().await?;
@@ -151,16 +151,22 @@ impl Upload {
                 // Another run of the server knows of no id: what it came to is seen by the file itself.
                 Err(CopyError::Remote(Failure::Restarted)) => {
                     if self.is_there().await? {
-                        break;
+                        return self.went();
                     }
                 }
                 Err(error) => return Err(error),
-                Ok(stored) if stored.done => break,
+                Ok(stored) if stored.done => return self.went(),
                 Ok(_) => {}
             }
         }
-        drop(permit);
-        self.engine.watcher.moved(&self.from, size as i64);
+        Err(kept_nowhere())
+    }
+
+    /// All of it has come to its place, by one request.
+    fn went(&self) -> Result<(), CopyError> {
+        self.engine
+            .watcher
+            .moved(&self.from, self.reader.size as i64);
         Ok(())
     }
 
@@ -193,7 +199,10 @@ impl Upload {
         let mut sure = self.engine.options.verify;
         while stalls < TRIES {
             let from = begun.received;
-            begun.run = self.parts(&begun.id, from, room).await?.or(begun.run);
+            let run = self.parts(&begun.id, from, room).await?;
+            // Parts that went to different runs of the server are proved by the hash of the whole as well.
+            sure |= run.is_none() || begun.run.is_some() && begun.run != run;
+            begun.run = run;
             self.reader.check().await?;
             let put = Put {
                 path: &self.path,
@@ -234,12 +243,10 @@ impl Upload {
                 }
                 Err(error) => return Err(error),
             }
-            let lost = from.max(self.reader.size) - begun.received;
+            let lost = self.reader.size.saturating_sub(begun.received);
             self.engine.watcher.moved(&self.from, -(lost as i64));
         }
-        Err(CopyError::Refused(
-            "the server keeps none of what it receives (look at its disk and its log)".into(),
-        ))
+        Err(kept_nowhere())
     }
 
     /// The upload that an earlier run of this program began, as far as it holds; else a new one.
@@ -358,11 +365,12 @@ impl Upload {
             spawned(part.go())
         });
         let mut parts = parts.buffered(self.engine.options.requests.max(1));
-        let mut run = None;
+        let (mut run, mut same) = (None, true);
         while let Some(stored) = parts.try_next().await? {
+            same &= run.is_none() || run == stored.run;
             run = stored.run;
         }
-        Ok(run)
+        Ok(run.filter(|_| same))
     }
 }
 
@@ -385,52 +393,9 @@ impl Begun {
     }
 }
 
-/// One part on its way.
-struct Part {
-    engine: Arc<Engine>,
-    remote: Arc<Remote>,
-    reader: Reader,
-    path: Vec<u8>,
-    from: Vec<u8>,
-    id: String,
-    offset: u64,
-    length: u64,
-}
-
-impl Part {
-    async fn go(self) -> Result<Stored, CopyError> {
-        let _permit = self.engine.lanes.acquire().await;
-        let length = usize::try_from(self.length).unwrap_or(usize::MAX);
-        let data = self.reader.read(self.offset, length).await?;
-        let mut busy = 0;
-        loop {
-            let put = Put {
-                path: &self.path,
-                id: &self.id,
-                run: None,
-                offset: self.offset,
-                data: data.clone(),
-                size: self.reader.size,
-                last: None,
-            };
-            match self.remote.put(put).await {
-                Ok(stored) => {
-                    self.engine.watcher.moved(&self.from, length as i64);
-                    return Ok(stored);
-                }
-                Err(failure) if is_passing(&failure) && busy < BUSY => {
-                    busy += 1;
-                    tokio::time::sleep(PAUSE * busy).await;
-                }
-                Err(failure) => return Err(failure.into()),
-            }
-        }
-    }
-}
-
-/// Whether the same may be asked again in a while.
-fn is_passing(failure: &Failure) -> bool {
-    matches!(failure, Failure::Refused { name, .. } if name == "busy" || name == "too_many")
+fn kept_nowhere() -> CopyError {
+    let what = "the server keeps none of what it receives (look at its disk and its log)";
+    CopyError::Refused(what.into())
 }
 
 fn is_wrong_hash(error: &CopyError) -> bool {
@@ -439,7 +404,3 @@ fn is_wrong_hash(error: &CopyError) -> bool {
 
 /// How often a file is tried that changes, or of which nothing stays there.
 const TRIES: u32 = 5;
-
-/// How often something busy is asked again, and the first pause before; each is longer by as much.
-const BUSY: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(100);
