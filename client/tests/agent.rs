@@ -59,6 +59,14 @@ impl Held {
         tell(&self.home, words)
     }
 
+    /// Tells it a word whose password is in a file.
+    fn tell_with(&self, word: &str, file: &str) -> Ended {
+        let mut command = bare(self.home.folder.path());
+        command.args(["agent", word]);
+        command.stdin(fs::File::open(self.home.path(file)).unwrap());
+        Ended::from(command.output().unwrap())
+    }
+
     fn exec(&self, url: &str, words: &[&str]) -> Command {
         let mut command = bare(self.home.folder.path());
         command.args(["exec", "-u", "zoe", url, "--"]).args(words);
@@ -186,12 +194,7 @@ fn what_is_locked_gives_nothing_until_it_is_unlocked() {
     let server = Real::start(&held.home);
     held.run(&server.url(), &["true"]).success();
     held.home.write("lock", "shut\n");
-    let told = |word: &str, file: &str| {
-        let mut command = bare(held.home.folder.path());
-        command.args(["agent", word]);
-        command.stdin(fs::File::open(held.home.path(file)).unwrap());
-        Ended::from(command.output().unwrap())
-    };
+    let told = |word: &str, file: &str| held.tell_with(word, file);
     told("lock", "lock").success();
     assert_eq!(held.tell(&["list"]).success(), "locked\n");
     let refused = held.run(&server.url(), &["true"]);
@@ -211,6 +214,50 @@ fn what_is_locked_gives_nothing_until_it_is_unlocked() {
     std::thread::sleep(Duration::from_millis(1100));
     told("unlock", "lock").success();
     held.run(&server.url(), &["true"]).success();
+}
+
+#[test]
+fn a_lock_cuts_what_is_under_way_and_what_runs_there_goes_on() {
+    let held = Held::with_key();
+    let server = Real::start(&held.home);
+    let mut remo = held.exec(&server.url(), &["sh", "-c", "echo up; exec sleep 60"]);
+    remo.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut remo = remo.spawn().unwrap();
+    let mut byte = [0];
+    remo.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
+    held.tell_with("lock", "password").success();
+    let cut = Ended::from(remo.wait_with_output().unwrap());
+    assert!(
+        cut.code == 255 && cut.err.contains("has a password"),
+        "{cut:?}"
+    );
+    held.tell_with("unlock", "password").success();
+    let mut list = bare(held.home.folder.path());
+    list.args(["list", "-u", "zoe", &server.url()]);
+    let runs = Ended::from(list.output().unwrap()).success();
+    assert!(runs.contains("running"), "{runs}");
+}
+
+#[test]
+fn who_attaches_takes_over_though_one_agent_serves_them_all() {
+    let held = Held::with_key();
+    let server = Real::start(&held.home);
+    let start = |word: &str| {
+        let mut remo = bare(held.home.folder.path());
+        remo.args([word, "-u", "zoe", &server.url()]);
+        Terminal::start(&remo)
+    };
+    let mut first = start("shell");
+    first.type_in("PS1='ready''> '\r");
+    first.expect("ready> ");
+    let mut second = start("attach");
+    first.expect("attached from elsewhere");
+    second.type_in("echo $((6 * 7))\r");
+    second.expect("42");
+    let mut third = start("attach");
+    second.expect("attached from elsewhere");
+    third.type_in("exit\r");
+    assert_eq!(third.expect_end(), Some(0));
 }
 
 #[test]

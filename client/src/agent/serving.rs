@@ -136,12 +136,11 @@ impl Service {
         if !is_ours(&stream) {
             return;
         }
+        let place = self.connections.clone().try_acquire_owned();
         tokio::spawn(async move {
-            let Ok(_place) = self.connections.clone().try_acquire_owned() else {
-                let full = refused(
-                    Why::Full,
-                    "the agent has too many callers at once (try again)".into(),
-                );
+            let Ok(_place) = place else {
+                let full = "the agent has too many callers at once (try again)";
+                let full = refused(Why::Full, full.into());
                 let _ = tell(&mut stream, &Told::Refused(full)).await;
                 return;
             };
