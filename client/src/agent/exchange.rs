@@ -139,17 +139,21 @@ fn fill(filling: Filling) -> Fill {
     }
 }
 
+/// What a caller wants a body filled with, within bounds.
 pub(super) fn filling(fill: Fill) -> Filling {
     match fill {
         Fill::None => Filling::None,
         Fill::Typed => Filling::Typed,
-        Fill::UpTo(length) => Filling::UpTo(length),
+        Fill::UpTo(length) => Filling::UpTo(length.min(MOST_FILLED)),
     }
 }
 
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// Bytes that a body is filled up to: no server takes more.
+const MOST_FILLED: usize = 8 << 20;
 
 /// The agent says more often that it is there.
 const SILENCE: Duration = Duration::from_secs(30);

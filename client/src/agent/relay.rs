@@ -37,6 +37,9 @@ pub(super) async fn carry_out(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
 ) -> io::Result<()> {
+    if asked.verb.is_empty() || !asked.verb.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return Err(wrong(remo_protocol::agent::Wrong::Message));
+    }
     let Some((live, mut over)) = found else {
         return tell(to, &Told::Fault(ToldFault::SessionLost {})).await;
     };
