@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use remo_protocol::body::Sealer;
 use remo_protocol::dialect::Dialect;
-use remo_protocol::fernet::Sealed;
+use remo_protocol::fernet::{LANES, Sealed};
 use remo_protocol::limits;
 use reqwest::Body;
 use tokio::sync::mpsc;
@@ -187,16 +187,23 @@ impl Stream {
     fn try_run(mut self, to: &mpsc::Sender<Piece>) -> Result<(), Error> {
         let mut sealed = Sealed::default();
         let mut done = 0_u64;
+        let mut piece = self.data.len();
         while !self.data.is_empty() {
             self.sealer
-                .seal(&self.data, now(), &mut sealed)
+                .seal_pieces(&self.data, piece, now(), &mut sealed)
                 .map_err(Error::Seal)?;
-            if to.blocking_send(Ok(take(&mut sealed))).is_err() {
-                return Ok(());
+            let mut text = take(&mut sealed);
+            let tokens = self.data.len().div_ceil(piece);
+            for (place, data) in self.data.chunks(piece).enumerate() {
+                // A token's worth at a time, so that it is seen to move.
+                let part = text.split_to(text.len() / (tokens - place));
+                if to.blocking_send(Ok(part)).is_err() {
+                    return Ok(());
+                }
+                done = done.saturating_add(data.len() as u64);
+                self.upload.moved(done);
             }
-            done = done.saturating_add(self.data.len() as u64);
-            self.upload.moved(done);
-            self.read_on()?;
+            piece = self.read_on()?;
         }
         self.sealer
             .finish(now(), &mut sealed)
@@ -207,15 +214,25 @@ impl Stream {
         Ok(())
     }
 
-    fn read_on(&mut self) -> Result<(), Error> {
+    /// Reads what is best sealed side by side; gives how much of it a token takes.
+    fn read_on(&mut self) -> Result<usize, Error> {
         self.data = std::mem::take(&mut self.ahead);
-        if self.data.is_empty() {
-            let next = self.upload.token_data(&self.sealer);
-            self.upload.fill(&mut self.data, next)?;
+        if !self.data.is_empty() {
+            return Ok(self.data.len());
         }
-        Ok(())
+        let piece = self.upload.token_data(&self.sealer);
+        // What comes from a pipe is not waited for longer than one token takes.
+        let tokens = match self.upload.size() {
+            Some(_) => (BATCH / piece).clamp(1, LANES),
+            None => 1,
+        };
+        self.upload.fill(&mut self.data, piece * tokens)?;
+        Ok(piece)
     }
 }
+
+/// Bytes of data that are sealed side by side, where tokens are shorter.
+const BATCH: usize = 512 * 1024;
 
 /// Bytes of a token that are handed to the connection at a time.
 const SLICE: usize = 64 * 1024;

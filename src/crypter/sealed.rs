@@ -10,7 +10,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
 use http::{HeaderValue, Response, StatusCode, header};
-use remo_protocol::{body::Sealer, fernet::Sealed, refusal::Refusal, session::Answer};
+use remo_protocol::{
+    body::Sealer,
+    fernet::{LANES, Sealed},
+    refusal::Refusal,
+    session::Answer,
+};
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
@@ -59,6 +64,11 @@ struct Sealing {
 impl Sealing {
     fn seal(&mut self, data: &[u8]) -> Result<(), Refusal> {
         self.sealer.seal(data, self.clock.now(), &mut self.out)
+    }
+
+    fn seal_pieces(&mut self, data: &[u8], piece: usize) -> Result<(), Refusal> {
+        let now = self.clock.now();
+        self.sealer.seal_pieces(data, piece, now, &mut self.out)
     }
 
     fn finish(mut self) -> Result<Bytes, Refusal> {
@@ -164,29 +174,27 @@ fn read(
         file,
         piece,
         sealing,
-        buffer: Vec::with_capacity(piece),
+        buffer: Vec::new(),
     }
     .batch()
 }
 
 impl FileState {
+    /// Reads and seals as many tokens as are best sealed side by side.
     fn batch(mut self) -> io::Result<(Bytes, Option<Self>)> {
-        loop {
-            self.buffer.clear();
-            self.file
-                .by_ref()
-                .take(self.piece as u64)
-                .read_to_end(&mut self.buffer)?;
-            if !self.buffer.is_empty() {
-                self.sealing.seal(&self.buffer).map_err(cut)?;
-            }
-            if self.buffer.len() < self.piece {
-                return Ok((self.sealing.finish().map_err(cut)?, None));
-            }
-            if self.sealing.out.text.len() >= BATCH {
-                return Ok((self.sealing.sealed(), Some(self)));
-            }
+        let most = self.piece * (BATCH / self.piece.max(1)).clamp(1, LANES);
+        self.buffer.clear();
+        self.file
+            .by_ref()
+            .take(most as u64)
+            .read_to_end(&mut self.buffer)?;
+        self.sealing
+            .seal_pieces(&self.buffer, self.piece)
+            .map_err(cut)?;
+        if self.buffer.len() < most {
+            return Ok((self.sealing.finish().map_err(cut)?, None));
         }
+        Ok((self.sealing.sealed(), Some(self)))
     }
 }
 
@@ -196,5 +204,5 @@ fn cut(refusal: Refusal) -> io::Error {
     io::Error::other(refusal)
 }
 
-/// Bytes of tokens that are made before they are sent.
-const BATCH: usize = 256 * 1024;
+/// Bytes of a file that are sealed before they are sent.
+const BATCH: usize = 512 * 1024;

@@ -181,18 +181,12 @@ impl Sealer {
         self.writer.token(Kind::Data, data, now, out)
     }
 
-    /// Appends data as tokens of `piece` bytes, but for the last, sealed side by side: for bulk.
+    /// Appends data of any length, as tokens that are sealed side by side where there is enough: for bulk.
     ///
     /// # Errors
     /// As [`data`](Self::data); what was appended before is not to be sent.
-    pub fn pieces(
-        &mut self,
-        data: &[u8],
-        piece: usize,
-        now: u64,
-        out: &mut Sealed,
-    ) -> Result<(), Refusal> {
-        self.writer.pieces(Kind::Data, data, piece, now, out)
+    pub fn bulk(&mut self, data: &[u8], now: u64, out: &mut Sealed) -> Result<(), Refusal> {
+        self.writer.bulk(Kind::Data, data, now, out)
     }
 
     /// Appends so many bytes that mean nothing.

@@ -44,26 +44,29 @@ fn open(numbers: &Numbers, lines: &[&Vec<u8>]) -> Result<(Vec<u8>, request::Whol
 }
 
 #[test]
-fn pieces_sealed_side_by_side_are_the_data_in_their_order() {
-    let data: Vec<u8> = (0..17 * 1000 + 1).map(|i| (i / 1000) as u8).collect();
-    let mut out = Sealed::default();
-    let mut counter = request::Counter::default();
-    let head = object("{}");
-    let mut sealer = request::Sealer::begin(key(), counter.draw(), &head, NOW, &mut out).unwrap();
-    sealer.pieces(&data, 1000, NOW, &mut out).unwrap();
-    sealer.pieces(&[], 1000, NOW, &mut out).unwrap();
-    let large = sealer.pieces(
-        &vec![0; limits::REMO2_DATA + 1],
-        limits::REMO2_DATA + 1,
-        NOW,
-        &mut out,
-    );
-    assert_eq!(large, Err(Refusal::TokenTooLarge));
-    sealer.finish(&object("{}"), NOW, &mut out).unwrap();
-    let lines = lines(&out);
-    assert_eq!(lines.len(), 1 + 18 + 1);
-    let lines: Vec<_> = lines.iter().collect();
-    assert_eq!(open(&Numbers::default(), &lines).unwrap().0, data);
+fn bulk_is_cut_into_tokens_and_comes_out_whole() {
+    const LONG: usize = limits::REMO2_BULK;
+    for (length, tokens) in [
+        (0, 0),
+        (1, 1),
+        (LONG, 1),
+        (LONG + 1, 2),
+        (8 * LONG, 8),
+        (20 * LONG + 3, 8),
+        (8 * limits::REMO2_DATA + 1, 9),
+    ] {
+        let data: Vec<u8> = (0..length).map(|i| (i / 1000) as u8).collect();
+        let mut out = Sealed::default();
+        let number = request::Counter::default().draw();
+        let mut sealer =
+            request::Sealer::begin(key(), number, &object("{}"), NOW, &mut out).unwrap();
+        sealer.bulk(&data, NOW, &mut out).unwrap();
+        sealer.finish(&object("{}"), NOW, &mut out).unwrap();
+        let lines = lines(&out);
+        assert_eq!(lines.len(), 1 + tokens + 1, "{length} bytes");
+        let lines: Vec<_> = lines.iter().collect();
+        assert!(open(&Numbers::default(), &lines).unwrap().0 == data);
+    }
 }
 
 #[test]

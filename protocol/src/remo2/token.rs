@@ -168,20 +168,17 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends tokens of one kind that hold `data`, each `piece` bytes of it but the last, sealed side by side.
-    pub(super) fn pieces(
+    /// Appends tokens of one kind that hold `data`, sealed side by side where they are long.
+    pub(super) fn bulk(
         &mut self,
         kind: Kind,
         data: &[u8],
-        piece: usize,
         now: u64,
         out: &mut Sealed,
     ) -> Result<(), Refusal> {
-        if piece.min(data.len()) > kind.ceiling() {
-            return Err(Refusal::TokenTooLarge);
-        }
-        for batch in data.chunks(piece.saturating_mul(LANES).max(1)) {
-            let data: Vec<&[u8]> = batch.chunks(piece.max(1)).collect();
+        for batch in data.chunks(LANES * kind.ceiling()) {
+            let piece = batch.len().div_ceil(LANES).max(limits::REMO2_BULK);
+            let data: Vec<&[u8]> = batch.chunks(piece).collect();
             let count = u32::try_from(data.len()).unwrap_or(u32::MAX);
             let next = self
                 .next

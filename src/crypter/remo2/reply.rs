@@ -8,7 +8,6 @@ use futures_util::stream;
 use http::{HeaderValue, Response, header};
 use remo_protocol::{
     fernet::{FernetKey, Sealed},
-    limits::REMO2_DATA,
     refusal::Refusal,
     remo2::{answer, json::Object, numbers::Taken},
 };
@@ -166,12 +165,9 @@ impl Press {
         self.raw.clear();
         let trailer = self.pieces.next(&mut self.raw);
         let now = self.clock.now();
-        for piece in self.raw.chunks(REMO2_DATA) {
-            let stream = answer::Stream::Main;
-            self.sealer
-                .data(stream, piece, now, &mut self.out)
-                .map_err(cut)?;
-        }
+        self.sealer
+            .bulk(&self.raw, now, &mut self.out)
+            .map_err(cut)?;
         match trailer {
             None => Ok((self.sealed(), Some(self))),
             Some(trailer) => {
