@@ -14,11 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ml_kem::{Decapsulate, Encapsulate, ml_kem_1024 as kem};
 use remo_protocol::{
     agreement::TransientKey,
-    keys::{PrivateKey, PublicKey},
+    keys::{PrivateKey, PublicKey, UserKey},
     name::UserName,
+    remo2::handshake::LoginRequest,
 };
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
@@ -26,7 +26,10 @@ use serde_json::{Value, json};
 use self::peer::{Outcome, Peer, Target, id, object};
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
     // `cargo bench` and `cargo test --benches` start every bench: this one has nothing to say by itself.
     let [address, server, user, key, pid, act, count] = arguments.as_slice() else {
         return ExitCode::SUCCESS;
@@ -82,9 +85,16 @@ fn commands(target: &Target, count: usize) -> Outcome<Value> {
 /// Spawns `true` with three pipes and reaps it.
 fn spawn_true() -> Outcome<()> {
     let mut command = Command::new("true");
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let command = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let output = command.spawn()?.wait_with_output()?;
-    output.status.success().then_some(()).ok_or_else(|| "true is false".into())
+    output
+        .status
+        .success()
+        .then_some(())
+        .ok_or_else(|| "true is false".into())
 }
 
 /// Log-ins by as many connections as there are cores, the processor time of the server for each, that of the
@@ -93,7 +103,9 @@ fn logins(target: &Target, pid: &str, count: usize) -> Outcome<Value> {
     let cores = thread::available_parallelism()?.get();
     let mut other = target.log_in()?;
     let alone = times(200, || who(&mut other))?;
-    let mut prepared = (0..count).map(|_| target.prepare()).collect::<Outcome<Vec<_>>>()?;
+    let mut prepared = (0..count)
+        .map(|_| target.prepare())
+        .collect::<Outcome<Vec<_>>>()?;
     let over = AtomicBool::new(false);
     let primitives = primitives(target)?;
     let (before, begin) = (processor_time(pid)?, Instant::now());
@@ -105,11 +117,15 @@ fn logins(target: &Target, pid: &str, count: usize) -> Outcome<Value> {
             .map(|share| {
                 scope.spawn(move || {
                     let mut connection = target.connect()?;
-                    share.iter().try_for_each(|one| Target::knock(&mut connection, one))
+                    share
+                        .iter()
+                        .try_for_each(|one| Target::knock(&mut connection, one))
                 })
             })
             .collect();
-        let knocked = knocking.into_iter().try_for_each(|thread| joined(thread.join()));
+        let knocked = knocking
+            .into_iter()
+            .try_for_each(|thread| joined(thread.join()));
         over.store(true, Ordering::Relaxed);
         knocked.and_then(|()| joined(waiting.join()))
     })?;
@@ -131,8 +147,8 @@ fn primitives(target: &Target) -> Outcome<f64> {
     let (message, public) = ([7; 1700], target.key.public());
     let sign = target.key.sign(&message);
     let theirs = TransientKey::generate()?.public();
-    let secret = kem::DecapsulationKey::from_seed([5; 64].into());
-    let encapsulation = secret.encapsulation_key().clone();
+    let login = LoginRequest::parse(target.prepare()?.body())?;
+    let login = login.prove(&UserKey::from(target.key.public()), &target.server)?;
     let mut found = Vec::new();
     for _ in 0..50 {
         let begin = own_time();
@@ -140,11 +156,10 @@ fn primitives(target: &Target) -> Outcome<f64> {
             return Err("a good signature is refused".into());
         }
         TransientKey::generate()?.agree(&theirs)?;
-        std::hint::black_box(encapsulation.encapsulate());
+        std::hint::black_box(login.encapsulate()?);
         std::hint::black_box(target.key.sign(&message));
         found.push((own_time() - begin).as_secs_f64() * 1e3);
     }
-    std::hint::black_box(secret.decapsulate(&encapsulation.encapsulate().0));
     found.sort_by(f64::total_cmp);
     Ok(found.get(found.len() / 2).copied().unwrap_or_default())
 }
@@ -179,11 +194,16 @@ fn terminals(target: &Target, pid: &str, count: usize) -> Outcome<Value> {
 
 /// So many clients, each with a session of its own, that run `true` ten times each at the same time.
 fn clients(target: &Target, count: usize) -> Outcome<Value> {
-    let peers = (0..count).map(|_| target.log_in()).collect::<Outcome<Vec<_>>>()?;
+    let peers = (0..count)
+        .map(|_| target.log_in())
+        .collect::<Outcome<Vec<_>>>()?;
     let begin = Instant::now();
     let found = thread::scope(|scope| {
         let run = |mut peer: Peer| move || times(10, || peer.run_true());
-        let running: Vec<_> = peers.into_iter().map(|peer| scope.spawn(run(peer))).collect();
+        let running: Vec<_> = peers
+            .into_iter()
+            .map(|peer| scope.spawn(run(peer)))
+            .collect();
         let found = running.into_iter().map(|thread| joined(thread.join()));
         found.collect::<Outcome<Vec<_>>>()
     })?;
@@ -250,5 +270,8 @@ fn resident(pid: &str) -> Outcome<u64> {
 
 fn own_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        time.tv_nsec.unsigned_abs() as u32,
+    )
 }

@@ -40,6 +40,13 @@ pub(crate) struct Peer {
 /// The transient keys of a log-in and what it says: made before the clock runs.
 pub(crate) struct Prepared(ClientHandshake, Vec<u8>);
 
+impl Prepared {
+    /// What it says.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.1
+    }
+}
+
 impl Target {
     pub(crate) fn prepare(&self) -> Outcome<Prepared> {
         let secrets = ClientSecrets::draw()?;
@@ -102,7 +109,10 @@ impl Peer {
     /// Runs `true` to its end.
     pub(crate) fn run_true(&mut self) -> Outcome<()> {
         let id = id()?;
-        let trailer = self.ask("cmd", object(json!({"id": id, "argv": ["true"], "split": true})))?;
+        let trailer = self.ask(
+            "cmd",
+            object(json!({"id": id, "argv": ["true"], "split": true})),
+        )?;
         match trailer.get("exit") {
             Some(code) if *code == json!(0) => Ok(()),
             _ => Err(format!("cmd: {}", Value::from(trailer)).into()),

@@ -47,9 +47,6 @@ pub const TOKEN_DATA: usize = 64 * 1024;
 /// Bytes of data in a token of remo/2.
 pub const REMO2_DATA: usize = MIB;
 
-/// Bytes of data that one token of remo/2 carries before bulk is cut into several.
-pub const REMO2_BULK: usize = 8 * 1024;
-
 /// Bytes of a JSON object in a token of remo/2.
 pub const REMO2_JSON: usize = 128 * 1024;
 

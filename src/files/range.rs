@@ -164,7 +164,7 @@ pub(crate) fn hex(hash: &[u8; 32]) -> String {
 }
 
 /// Bytes of a piece: one token.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 512 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -164,9 +164,7 @@ impl Here {
         if request.filling == Filling::Typed {
             sealer.typed(request.data, now(), &mut out)?;
         } else {
-            for piece in request.data.chunks(PIECE) {
-                sealer.data(piece, now(), &mut out)?;
-            }
+            sealer.bulk(request.data, now(), &mut out)?;
         }
         if let Filling::UpTo(length) = request.filling {
             sealer.fill(length, now(), &mut out)?;
@@ -233,9 +231,6 @@ impl Reply {
         }
     }
 }
-
-/// Bytes of data in a token.
-const PIECE: usize = 64 * 1024;
 
 /// Bytes that the slowest path carries in a millisecond.
 const SLOWEST: u64 = 8;

@@ -65,7 +65,7 @@ impl Sealer {
         self.writer.token(kind, data, now, out)
     }
 
-    /// Appends data of the main stream of any length, as tokens that are sealed side by side where there is enough: for bulk.
+    /// Appends data of the main stream of any length, in tokens of [`TOKEN_DATA`](crate::limits::TOKEN_DATA) bytes, sealed side by side.
     ///
     /// # Errors
     /// As [`data`](Self::data); what was appended before is not to be sent.

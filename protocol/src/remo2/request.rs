@@ -181,7 +181,7 @@ impl Sealer {
         self.writer.token(Kind::Data, data, now, out)
     }
 
-    /// Appends data of any length, as tokens that are sealed side by side where there is enough: for bulk.
+    /// Appends data of any length, in tokens of [`TOKEN_DATA`](crate::limits::TOKEN_DATA) bytes, sealed side by side.
     ///
     /// # Errors
     /// As [`data`](Self::data); what was appended before is not to be sent.

@@ -176,9 +176,8 @@ impl Writer {
         now: u64,
         out: &mut Sealed,
     ) -> Result<(), Refusal> {
-        for batch in data.chunks(LANES * kind.ceiling()) {
-            let piece = batch.len().div_ceil(LANES).max(limits::REMO2_BULK);
-            let data: Vec<&[u8]> = batch.chunks(piece).collect();
+        for batch in data.chunks(LANES * limits::TOKEN_DATA) {
+            let data: Vec<&[u8]> = batch.chunks(limits::TOKEN_DATA).collect();
             let count = u32::try_from(data.len()).unwrap_or(u32::MAX);
             let next = self
                 .next
