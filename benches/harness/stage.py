@@ -17,17 +17,16 @@ QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
 
 
 class Stage:
-    def __init__(self, small, install):
-        self.small, self.started = small, []
-        self.size, self.rounds = (64 << 20, 3) if small else (1 << 30, 5)
+    def __init__(self, said):
+        self.small, self.install, self.bin_dir = said.small, said.install, said.bin_dir
+        self.size, self.rounds = (64 << 20, 3) if said.small else (1 << 30, 5)
+        self.started, self.load = [], None
         self.folder = tempfile.mkdtemp(prefix="remo-benches-")
-        self.install = install
 
     def __enter__(self):
         try:
             self.ssh_missing = self.find_ssh()
-            self.programs = build()
-            self.load = build_load()
+            self.programs = os.path.abspath(self.bin_dir or build())
             self.server = self.start_server()
             if not self.ssh_missing:
                 self.start_sshd()
@@ -97,7 +96,7 @@ class Stage:
         return run([self.program("remo"), verb, *self.who(), *rest], self.environment())
 
     def ask_load(self, act, count, server=None):
-        server = server or self.server
+        server, self.load = server or self.server, self.load or build_load()
         command = [self.load, "127.0.0.1:%d" % self.port, self.path("remo_serv.pem"), "alice",
                    self.path("alice_key.pem"), str(server.pid), act, str(count)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
