@@ -30,6 +30,10 @@ pub(crate) fn running(who: &Map<String, Value>) -> Vec<Running> {
 
 fn read(one: &Value) -> Option<Running> {
     let text = |name: &str| one.get(name).and_then(Value::as_str);
+    if (text("verb"), text("state")) == (Some("cmd"), Some("exited")) {
+        // Whoever asked for a command in one request has been told its end.
+        return None;
+    }
     Some(Running {
         id: text("id")?.to_owned(),
         state: text("state").unwrap_or("unknown").to_owned(),
