@@ -165,6 +165,19 @@ fn a_short_command_is_one_round_trip_after_the_log_in() {
 }
 
 #[test]
+fn a_command_that_has_told_its_end_is_not_listed() {
+    let home = Home::new();
+    let server = Real::start(&home);
+    assert_eq!(run(&home, &server.url(), &["--", "true"]).0, 0);
+    let mut list = bare(home.folder.path());
+    list.args(["list", "-u", "zoe", &server.url()]);
+    assert_eq!(
+        ended(list.output().unwrap()),
+        (0, Vec::new(), String::new())
+    );
+}
+
+#[test]
 fn what_takes_longer_or_has_no_end_of_input_yet_is_followed() {
     let home = Home::new();
     let server = Real::start(&home);
