@@ -246,9 +246,33 @@ impl Passage<'_> {
             .doubted
             .is_some_and(|doubted| doubted.elapsed() < DOUBT_AGAIN);
         if queued && self.elapsed() >= QUEUED && !state.known.alone && !lately {
-            state.doubted = Some(Instant::now());
-            state.known.flow = Flow::Unknown;
+            state.doubt();
         }
+    }
+
+    /// It is small, wants its answer at once, and has none yet, though it should: an answer that stays open all that time may be why.
+    pub(crate) fn is_overdue(&self) {
+        let lately = self.path.state().doubted;
+        if lately.is_none_or(|doubted| doubted.elapsed() >= DOUBT_AGAIN) {
+            self.lost();
+        }
+    }
+
+    /// It was lost, and an answer has stayed open all that time: where that is why, no later one would come through either.
+    pub(crate) fn lost(&self) {
+        let mut state = self.path.state();
+        if self.beside == Some(state.ended) && self.elapsed() >= QUEUED && !state.known.alone {
+            tracing::debug!("what is beside an open answer does not come through");
+            state.doubt();
+        }
+    }
+}
+
+impl State {
+    /// The path is not what it was thought to be: somebody has to look again.
+    fn doubt(&mut self) {
+        self.doubted = Some(Instant::now());
+        self.known.flow = Flow::Unknown;
     }
 }
 
@@ -292,7 +316,7 @@ const FIRST_BODY: usize = 512 * 1024 - 1;
 const LEAST_BODY: usize = 8 * 1024;
 
 /// A body of so many bytes is not lost because of its length.
-const SMALL_BODY: usize = 64 * 1024;
+pub(crate) const SMALL_BODY: usize = 64 * 1024;
 
 /// Bytes of a body that are kept for its head.
 const HEAD: usize = 16 * 1024;
@@ -305,6 +329,9 @@ const CUTS: u32 = 2;
 
 /// What is wanted at once should not take longer.
 const QUEUED: Duration = Duration::from_millis(1500);
+
+/// What is small and wanted at once is waited for so long before it is asked why.
+pub(crate) const OVERDUE: Duration = Duration::from_secs(3);
 
 /// The path is not doubted more often.
 const DOUBT_AGAIN: Duration = Duration::from_secs(60);
@@ -404,5 +431,31 @@ mod tests {
         parked.take();
         quick.answered();
         assert_eq!(path.known().flow, Flow::Unknown);
+    }
+
+    #[test]
+    fn what_does_not_come_through_beside_an_open_answer_ends_streams() {
+        let path = path(Flow::Streams, false);
+        let long_ago = Instant::now().checked_sub(QUEUED).unwrap();
+        let mut quick = path.begin(false);
+        quick.begun = long_ago;
+        quick.lost();
+        assert!(path.streams(), "nothing was open");
+        let stream = path.begin(true);
+        let mut quick = path.begin(false);
+        quick.lost();
+        assert!(path.streams(), "it was refused at once");
+        quick.begun = long_ago;
+        quick.is_overdue();
+        assert!(!path.streams());
+        path.found(Flow::Streams, false);
+        quick.is_overdue();
+        assert!(path.streams(), "it was looked at just now");
+        quick.lost();
+        assert!(!path.streams());
+        path.found(Flow::Streams, false);
+        drop(stream);
+        quick.lost();
+        assert!(path.streams(), "what was open has ended");
     }
 }

@@ -1,6 +1,7 @@
 //! One server, through whatever sessions it takes: logged in to when due, asked again when an answer is missing.
 //! Not here: what is asked, which is `channel`'s.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::failure::{Failure, Fault};
 use super::live::{Live, Ready, Request};
 use super::login::log_in;
 use super::memory::Memory;
-use super::path::{Known, Path};
+use super::path::{Known, OVERDUE, Path, SMALL_BODY};
 use super::probe::Probing;
 use super::trust::ask_for_keys;
 use super::who::Who;
@@ -399,7 +400,19 @@ impl Remote {
         let length = ready.length;
         let passage = self.path.begin(wants.parks());
         let mut begun = false;
-        let outcome = self.exchange(ready, &mut begun, act, trying).await;
+        let small = length <= SMALL_BODY && !wants.parks();
+        let outcome = {
+            let mut exchange = pin!(self.exchange(ready, &mut begun, act, trying));
+            match timeout(OVERDUE, &mut exchange).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    if small {
+                        passage.is_overdue();
+                    }
+                    exchange.await
+                }
+            }
+        };
         let lasted = passage.elapsed();
         match &outcome {
             Ok(_) => {
@@ -414,6 +427,9 @@ impl Remote {
             Err(Fault::Path(_)) if wants.parks() => self.path.park_less(lasted),
             Err(Fault::Path(_)) if trying.is_failing() => self.path.swallowed(length),
             Err(_) => {}
+        }
+        if matches!(outcome, Err(Fault::Path(_))) && small {
+            passage.lost();
         }
         if outcome.is_err() && act.waits_for_others() {
             self.remember();

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -89,6 +89,17 @@ impl Terminal {
                 Ok(piece) => self.seen.push_str(&String::from_utf8_lossy(&piece)),
                 Err(_) => panic!("'{text}' did not come; the screen shows {:?}", self.seen),
             }
+        }
+    }
+
+    /// The next bytes that are shown, as they are; nothing when whoever showed them has ended.
+    #[track_caller]
+    pub fn shown(&mut self) -> Option<Vec<u8>> {
+        assert_eq!(self.seen, "", "it was looked at as text");
+        match self.screen.recv_timeout(PATIENCE) {
+            Ok(piece) => Some(piece),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("nothing more is shown"),
         }
     }
 
