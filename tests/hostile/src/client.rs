@@ -5,8 +5,8 @@ use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     io::{
-        AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadHalf,
-        WriteHalf,
+        AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
+        BufReader, ReadHalf, WriteHalf,
     },
     net::TcpStream,
     time::timeout,
@@ -155,16 +155,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let asked = request.asked.clone();
         let (read, mut write) = upstream.into_split();
         let mut read = BufReader::new(read);
-        let mut sent = false;
         let kept = {
-            let sending = send(turn, &mut request, &mut self.reader, &mut write);
             let answering = answer::relay(turn, &asked, &mut read, &mut self.writer);
-            tokio::pin!(sending, answering);
-            loop {
-                tokio::select! {
-                    kept = &mut answering => break kept?,
-                    () = &mut sending, if !sent => sent = true,
-                }
+            tokio::pin!(answering);
+            let early = tokio::select! {
+                kept = &mut answering => Some(kept?),
+                () = send(turn, &mut request, &mut self.reader, &mut write) => None,
+            };
+            match early {
+                Some(kept) => kept,
+                None => tokio::select! {
+                    biased;
+                    kept = &mut answering => kept?,
+                    () = gone(&mut self.reader) => return Err(cut()),
+                },
             }
         };
         match kept && request.rest.is_done() {
@@ -270,6 +274,13 @@ where
         wire.piece(framing, &piece).await?;
     }
     wire.end(framing).await
+}
+
+/// Waits until the client has left: then nobody wants the answer any more.
+async fn gone<R: AsyncBufRead + Unpin>(reader: &mut R) {
+    if matches!(reader.fill_buf().await, Ok(more) if !more.is_empty()) {
+        std::future::pending().await
+    }
 }
 
 /// Sends some of it, and ends both connections.

@@ -6,6 +6,8 @@ pub mod echo;
 pub mod peer;
 pub mod place;
 pub mod server;
+#[path = "../../../../client/tests/common/terminal.rs"]
+pub mod terminal;
 
 use std::{
     io::{self, Read, Write},

@@ -6,7 +6,7 @@ use std::{
 };
 
 use remo_protocol::{
-    fernet::Sealed,
+    fernet::{FernetKey, Sealed},
     keys::{PrivateKey, PublicKey},
     name::UserName,
     remo2::{
@@ -43,9 +43,26 @@ pub struct Peer {
 }
 
 struct Session {
+    born: Instant,
     keys: SessionKeys,
     counter: Counter,
     faults: u32,
+}
+
+/// A sealed request, which may be sent whenever, and however often, as a path does.
+pub struct Ready {
+    bytes: Vec<u8>,
+    number: Number,
+    down: FernetKey,
+}
+
+impl Ready {
+    /// What is answered: what is sealed, or else the status, 0 where there is none.
+    pub fn send(&self, path: SocketAddr) -> Result<Opened, u16> {
+        let (raw, _) = exchange(path, &self.bytes, ONE_REQUEST);
+        let answer = Answer::parse(&raw).ok_or(0u16)?;
+        open(&self.down, &answer.body, &self.number).ok_or(answer.status)
+    }
 }
 
 /// The path is dead.
@@ -121,7 +138,11 @@ impl Peer {
 
     /// A command to its end: its output, and its exit status.
     pub fn command(&mut self, line: &str) -> Result<(Vec<u8>, u64), GaveUp> {
-        let id = draw_id();
+        self.command_as(draw_id(), line)
+    }
+
+    /// The same of a command that may have been asked for before.
+    pub fn command_as(&mut self, id: String, line: &str) -> Result<(Vec<u8>, u64), GaveUp> {
         let members = json!({"id": id, "line": line, "wait": 1000});
         let mut answer = self.act("cmd", members, b"")?;
         let mut out = Vec::new();
@@ -138,6 +159,32 @@ impl Peer {
             let members = json!({"id": id, "out": out.len(), "wait": 1000, "attach": true});
             answer = self.act("idt", members, b"")?;
         }
+    }
+
+    /// A request under the next number, which is not sent yet. Logs in where that is due.
+    pub fn seal(&mut self, verb: &str, members: Value) -> Ready {
+        while self.session.is_none() {
+            assert!(self.log_in().is_some(), "this path lets a log-in through");
+        }
+        let session = self.session.as_mut().unwrap();
+        let mut members = object(members);
+        members.insert("verb".into(), verb.into());
+        let (body, number) = session.seal(&members, b"");
+        Ready {
+            bytes: post(&format!("/{verb}"), &cookie(session), &body),
+            number,
+            down: session.keys.down.clone(),
+        }
+    }
+
+    /// Since the answer to the log-in.
+    pub fn since_log_in(&self) -> Duration {
+        self.session.as_ref().unwrap().born.elapsed()
+    }
+
+    /// The way from now on.
+    pub fn go_by(&mut self, path: SocketAddr) {
+        self.path = path;
     }
 
     fn attempt(&mut self, members: &mut Object, data: &[u8]) -> Option<Opened> {
@@ -184,11 +231,7 @@ impl Peer {
 
     fn send(&mut self, route: &str, body: &[u8]) -> (Vec<u8>, bool) {
         self.requests += 1;
-        let cookie = self.session.as_ref().map(|session| {
-            let id = session.keys.session.as_str();
-            format!("Cookie: SESSION_ID={id}\r\n")
-        });
-        let lines = cookie.unwrap_or_default();
+        let lines = self.session.as_ref().map(cookie).unwrap_or_default();
         exchange(
             self.path,
             &post(&format!("/{route}"), &lines, body),
@@ -211,6 +254,7 @@ impl Peer {
             "a server that was not restarted has another run"
         );
         self.session = Some(Session {
+            born: Instant::now(),
             keys,
             counter: Counter::default(),
             faults: 0,
@@ -232,19 +276,28 @@ impl Session {
     }
 
     fn open(&self, body: &[u8], number: &Number) -> Option<Opened> {
-        let mut opener = Opener::new(self.keys.down.clone(), number);
-        let mut opened = Opened::default();
-        for line in body.split_inclusive(|&byte| byte == b'\n') {
-            match opener.open(line.trim_ascii_end()).ok()? {
-                Part::Head(head) => opened.head = head,
-                Part::Data(Stream::Main, data) => opened.out.extend_from_slice(&data),
-                Part::Data(Stream::Second, data) => opened.err.extend_from_slice(&data),
-                Part::Nothing => {}
-            }
-        }
-        opened.trailer = opener.finish().ok()?;
-        Some(opened)
+        open(&self.keys.down, body, number)
     }
+}
+
+fn open(key: &FernetKey, body: &[u8], number: &Number) -> Option<Opened> {
+    let mut opener = Opener::new(key.clone(), number);
+    let mut opened = Opened::default();
+    for line in body.split_inclusive(|&byte| byte == b'\n') {
+        match opener.open(line.trim_ascii_end()).ok()? {
+            Part::Head(head) => opened.head = head,
+            Part::Data(Stream::Main, data) => opened.out.extend_from_slice(&data),
+            Part::Data(Stream::Second, data) => opened.err.extend_from_slice(&data),
+            Part::Nothing => {}
+        }
+    }
+    opened.trailer = opener.finish().ok()?;
+    Some(opened)
+}
+
+fn cookie(session: &Session) -> String {
+    let id = session.keys.session.as_str();
+    format!("Cookie: SESSION_ID={id}\r\n")
 }
 
 fn halve_wait(members: &mut Object) {
