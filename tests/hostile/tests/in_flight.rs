@@ -104,14 +104,14 @@ fn any_order<'a>(all: &'a [Sent], dice: &mut Dice) -> Vec<&'a Sent> {
 }
 
 /// Several at a time.
-fn send(order: &[&Sent], path: SocketAddr) {
+fn send(order: &[&Sent], path: SocketAddr, longest: Duration) {
     let next = Mutex::new(order.iter());
     let work = || {
         loop {
             let Some(sent) = next.lock().unwrap().next() else {
                 break;
             };
-            let answer = sent.ready.send(path);
+            let answer = sent.ready.send(path, longest);
             sent.answers.lock().unwrap().push(answer);
         }
     };
@@ -144,7 +144,7 @@ fn requests_in_any_order_are_each_answered_once_and_each_act_is_carried_out_once
         let mut peer = Peer::new(&server, server.address);
         let acts = Act::all(&file);
         let all = prepare(&mut peer, &acts, &mut dice);
-        send(&any_order(&all, &mut dice), server.address);
+        send(&any_order(&all, &mut dice), server.address, LONGEST);
         for sent in &all {
             let answers = sent.answers.lock().unwrap();
             let (sealed, bare): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.is_ok());
@@ -179,10 +179,10 @@ fn the_same_over_a_path_that_misbehaves_and_past_the_session_is_carried_out_once
         let order = any_order(&all, &mut dice);
         // The last third is kept back, until another session has had every act carried out.
         let (now, later) = order.split_at(order.len() * 2 / 3);
-        send(now, proxy.address);
+        send(now, proxy.address, Duration::from_secs(2));
         let mut other = Peer::new(&server, proxy.address);
         acts.iter().for_each(|act| act.insist(&mut other, seed));
-        send(later, server.address);
+        send(later, server.address, LONGEST);
         proxy.release();
         assert_eq!(lines(&file), names(&acts), "seed {seed}");
         let sealed = |sent: &Sent| sent.answers.lock().unwrap().iter().flatten().count();
@@ -215,18 +215,18 @@ fn what_is_sent_beyond_its_time_is_late_and_does_nothing_however_often_it_comes(
         Act::new("late".into(), &file),
         Act::new("later".into(), &file),
     );
-    assert!(first.ready(&mut peer).send(server.address).is_ok());
+    assert!(first.ready(&mut peer).send(server.address, LONGEST).is_ok());
     let by = peer.since_log_in() + Duration::from_millis(50);
     let asked = |act: &Act, by: Duration| json!({"id": act.id, "line": act.line, "wait": 1000, "by": by.as_millis() as u64});
     let twice: Vec<Ready> = (0..2).map(|_| peer.seal("cmd", asked(&late, by))).collect();
     let in_time = peer.seal("cmd", asked(&last, by + Duration::from_secs(1000)));
     wait_until_after(&peer, by);
     for ready in &twice {
-        let answer = ready.send(server.address).unwrap();
+        let answer = ready.send(server.address, LONGEST).unwrap();
         assert_eq!((answer.status(), answer.error()), (408, "late"));
-        assert_eq!(ready.send(server.address).unwrap_err(), 409);
+        assert_eq!(ready.send(server.address, LONGEST).unwrap_err(), 409);
     }
-    assert_eq!(in_time.send(server.address).unwrap().status(), 200);
+    assert_eq!(in_time.send(server.address, LONGEST).unwrap().status(), 200);
     last.insist(&mut peer, 0);
     assert_eq!(lines(&file), ["in time", "later"]);
     // It used no id: what is asked for again in time is carried out.
@@ -248,8 +248,8 @@ fn what_a_path_holds_back_beyond_its_time_is_never_carried_out() {
     let by = peer.since_log_in() + Duration::from_millis(50);
     let members = json!({"id": late.id, "line": late.line, "by": by.as_millis() as u64});
     let late_too = peer.seal("cmd", members);
-    assert!(free_too.send(holding.address).is_err());
-    assert!(late_too.send(holding.address).is_err());
+    assert!(free_too.send(holding.address, LONGEST).is_err());
+    assert!(late_too.send(holding.address, LONGEST).is_err());
     wait_until_after(&peer, by);
     holding.release();
     free.insist(&mut peer, 0);
@@ -259,6 +259,9 @@ fn what_a_path_holds_back_beyond_its_time_is_never_carried_out() {
 
 /// What is to be done in one try.
 const ACTS: usize = 8;
+
+/// How long an answer may take that nothing holds up but the machine.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Requests under way at once.
 const AT_ONCE: usize = 6;

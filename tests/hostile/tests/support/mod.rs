@@ -149,9 +149,12 @@ fn try_exchange(
             return Err(io::ErrorKind::TimedOut.into());
         }
         stream.set_read_timeout(Some(left))?;
-        match stream.read(&mut piece)? {
-            0 => return Ok(()),
-            length => answer.extend_from_slice(&piece[..length]),
+        match stream.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(length) => answer.extend_from_slice(&piece[..length]),
+            // A process of the server, which is in here too, has ended.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }

@@ -58,8 +58,8 @@ pub struct Ready {
 
 impl Ready {
     /// What is answered: what is sealed, or else the status, 0 where there is none.
-    pub fn send(&self, path: SocketAddr) -> Result<Opened, u16> {
-        let (raw, _) = exchange(path, &self.bytes, ONE_REQUEST);
+    pub fn send(&self, path: SocketAddr, longest: Duration) -> Result<Opened, u16> {
+        let (raw, _) = exchange(path, &self.bytes, longest);
         let answer = Answer::parse(&raw).ok_or(0u16)?;
         open(&self.down, &answer.body, &self.number).ok_or(answer.status)
     }
@@ -163,8 +163,9 @@ impl Peer {
 
     /// A request under the next number, which is not sent yet. Logs in where that is due.
     pub fn seal(&mut self, verb: &str, members: Value) -> Ready {
-        while self.session.is_none() {
-            assert!(self.log_in().is_some(), "this path lets a log-in through");
+        let end = Instant::now() + self.patience;
+        while self.session.is_none() && self.log_in().is_none() {
+            assert!(Instant::now() < end, "this path lets a log-in through");
         }
         let session = self.session.as_mut().unwrap();
         let mut members = object(members);
