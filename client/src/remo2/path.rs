@@ -70,6 +70,8 @@ struct State {
     /// Answers that are parked now, and how many have ended.
     parked: usize,
     ended: u64,
+    /// When the last of them began.
+    opened: Option<Instant>,
     doubted: Option<Instant>,
 }
 
@@ -91,6 +93,7 @@ impl Path {
             cuts: 0,
             parked: 0,
             ended: 0,
+            opened: None,
             doubted: None,
         };
         Self {
@@ -219,6 +222,9 @@ impl Path {
         let mut state = self.state();
         let beside = (!parks && state.parked > 0).then_some(state.ended);
         state.parked += usize::from(parks);
+        if parks {
+            state.opened = Some(Instant::now());
+        }
         Passage {
             path: self,
             parks,
@@ -250,7 +256,7 @@ impl Passage<'_> {
         }
     }
 
-    /// It is small, wants its answer at once, and has none yet, though it should: an answer that stays open all that time may be why.
+    /// It is small, wants its answer at once, and has none yet, though it should: an answer that stays open may be why.
     pub(crate) fn is_overdue(&self) {
         let lately = self.path.state().doubted;
         if lately.is_none_or(|doubted| doubted.elapsed() >= DOUBT_AGAIN) {
@@ -258,10 +264,12 @@ impl Passage<'_> {
         }
     }
 
-    /// It was lost, and an answer has stayed open all that time: where that is why, no later one would come through either.
+    /// It was lost, and an answer has stayed open meanwhile: where that is why, no later one would come through either.
     pub(crate) fn lost(&self) {
         let mut state = self.path.state();
-        if self.beside == Some(state.ended) && self.elapsed() >= QUEUED && !state.known.alone {
+        let is_long = |since: Instant| since.elapsed() >= QUEUED;
+        let beside = state.parked > 0 && state.opened.is_some_and(is_long);
+        if beside && is_long(self.begun) && !state.known.alone {
             tracing::debug!("what is beside an open answer does not come through");
             state.doubt();
         }
@@ -442,6 +450,9 @@ mod tests {
         quick.lost();
         assert!(path.streams(), "nothing was open");
         let stream = path.begin(true);
+        quick.lost();
+        assert!(path.streams(), "it was opened just now");
+        path.state().opened = Some(long_ago);
         let mut quick = path.begin(false);
         quick.lost();
         assert!(path.streams(), "it was refused at once");
