@@ -111,11 +111,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             return answer::give_whole(turn, &request.asked, given, &mut self.writer).await;
         }
         if turn.misdeeds.has(Kind::SwallowAnswer) {
-            let _ = whole.send_aside().await;
+            tokio::select! {
+                biased;
+                _ = whole.send_aside() => {}
+                () = gone(&mut self.reader) => return Err(cut()),
+            }
             return answer::give_whole(turn, &request.asked, page(502), &mut self.writer).await;
         }
         if let Some(dice) = turn.misdeeds.dice(Kind::Repeat) {
-            repeat(turn, &whole, dice).await;
+            tokio::select! {
+                biased;
+                () = repeat(turn, &whole, dice) => {}
+                () = gone(&mut self.reader) => return Err(cut()),
+            }
         }
         if let Some(dice) = turn.misdeeds.dice(Kind::Replay) {
             whole = replay(turn, whole, dice);
