@@ -96,7 +96,8 @@ impl Terminal {
     #[track_caller]
     pub fn shown(&mut self) -> Option<Vec<u8>> {
         assert_eq!(self.seen, "", "it was looked at as text");
-        match self.screen.recv_timeout(PATIENCE) {
+        // An answer whose framing was spoilt is given up after 25 s of silence.
+        match self.screen.recv_timeout(PATIENCE * 3) {
             Ok(piece) => Some(piece),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("nothing more is shown"),
