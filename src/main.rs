@@ -9,7 +9,7 @@ use remo_serv::{
     listener::Listener,
     server::{ConnectionLimits, serve},
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
 
 fn main() -> ExitCode {
@@ -48,6 +48,7 @@ fn run(cli: &Cli) -> Result<(), Error> {
                 remo_cli::reason(&error)
             )
         })?;
+        let _caught = catch_ignored()?;
         let stop = stop_signal()?;
         // What users compare with what `remo trust` shows them.
         let key = settings.key.public().fingerprint();
@@ -66,6 +67,23 @@ fn run(cli: &Cli) -> Result<(), Error> {
         .await;
         Ok(())
     })
+}
+
+/// Catches the signals that this process was started with ignored, as nohup or a shell without job control do
+/// it. What is ignored stays so in every program that is started, and then Ctrl-C or a hang-up would not end
+/// it; what is caught is not (execve(2)). For this process nothing changes.
+fn catch_ignored() -> io::Result<Vec<Signal>> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default();
+    WORTH_CATCHING
+        .into_iter()
+        .filter(|number| ignored & (1 << (number - 1)) != 0)
+        .map(|number| signal(SignalKind::from_raw(number)))
+        .collect()
 }
 
 /// Ready at the first SIGTERM or SIGINT; a second one ends the process at once.
@@ -88,6 +106,10 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
         });
     })
 }
+
+/// SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU and
+/// SIGWINCH.
+const WORTH_CATCHING: [i32; 13] = [1, 2, 3, 10, 12, 14, 15, 17, 18, 20, 21, 22, 28];
 
 fn log_to(config: &Config) -> Result<(), Error> {
     let level = if config.debug {

@@ -231,3 +231,22 @@ fn the_log_tells_who_did_what_and_holds_no_secret() {
         assert!(!log.contains(secret), "{secret} in {log}");
     }
 }
+
+#[test]
+fn what_the_program_was_started_to_ignore_its_commands_do_not() {
+    let folder = Folder::new();
+    let running = folder.start_after(
+        "trap '' HUP INT QUIT",
+        &["--port", "0", "--interface", "127.0.0.1"],
+    );
+    let (server, alice) = (
+        PrivateKey::from_raw(&[3; 57]),
+        PrivateKey::from_raw(&[1; 57]),
+    );
+    let mut peer = Peer::log_in_at(running.address(), &server, "alice", &alice, Dialect::V0_6);
+    let (_, told) = peer.cmd("grep SigIgn /proc/self/status", b"");
+    let told = String::from_utf8(told).unwrap();
+    let mask = told.trim_end().strip_prefix("SigIgn:\t").unwrap();
+    let ignored = u64::from_str_radix(mask, 16).unwrap();
+    assert_eq!(ignored & 0b111, 0, "SIGHUP, SIGINT, SIGQUIT: {mask}");
+}

@@ -64,6 +64,17 @@ impl Folder {
         Running::start(self.command(arguments)).expect("the program starts")
     }
 
+    /// The program, started by a shell after the lines of `before`.
+    pub fn start_after(&self, before: &str, arguments: &[&str]) -> Running {
+        let mut command = Command::new("sh");
+        command
+            .args(["-ec", &format!("{before}\nexec \"$0\" \"$@\""), PROGRAM])
+            .args(arguments)
+            .current_dir(self.0.path())
+            .stdin(Stdio::null());
+        Running::start(command).expect("the program starts")
+    }
+
     /// The program in a namespace of its own, after the lines of `before`; none where the system does not
     /// let this user have one.
     pub fn start_apart(&self, before: &str, arguments: &[&str]) -> Option<Running> {

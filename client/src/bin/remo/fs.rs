@@ -254,7 +254,20 @@ async fn list(
         return print(&shown(&Entry { name, ..entry }, args));
     }
     let mut listing = remote.list(path).await?;
+    let mut entries = Vec::new();
+    while let Some(entry) = listing.next_entry()? {
+        entries.push(entry);
+        if entries.len() == SORTED {
+            break;
+        }
+    }
+    if entries.len() < SORTED {
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+    }
     let mut text = String::new();
+    for entry in entries {
+        text.push_str(&shown(&entry, args));
+    }
     while let Some(entry) = listing.next_entry()? {
         text.push_str(&shown(&entry, args));
         if text.len() > AT_ONCE {
@@ -288,6 +301,9 @@ fn named(mut object: Map<String, Value>, path: &[u8]) -> Map<String, Value> {
 fn line(object: Map<String, Value>) -> String {
     format!("{}\n", Value::Object(object))
 }
+
+/// A folder with fewer entries is shown in the order of their names, a larger one as it comes: memory stays bounded.
+const SORTED: usize = 10_000;
 
 /// Bytes of a listing that are printed together.
 const AT_ONCE: usize = 64 * 1024;
