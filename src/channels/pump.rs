@@ -79,7 +79,7 @@ impl Channel {
         end
     }
 
-    /// Where it interrupts, what was said until then is dropped, as the terminal drops what it has; what is said to it is not.
+    /// Where it interrupts a flood, what was said until then is dropped, as the terminal drops what it has; what is said to it is not.
     async fn give(&self, to: &mut (impl AsyncWrite + Unpin), data: &[u8]) -> io::Result<()> {
         let said = {
             let state = self.lock();
@@ -87,7 +87,7 @@ impl Channel {
         };
         to.write_all(data).await?;
         if let Some(said) = said {
-            self.lock().main.receive(said);
+            self.lock().main.drop_flood(said);
             self.changed();
         }
         Ok(())

@@ -196,8 +196,8 @@ impl State {
             .ok()
             .and_then(|skip| exchange.data.get(skip..));
         if self.input.taken() > before && self.interrupts(fresh.unwrap_or_default()) {
-            // Nobody who interrupts wants to see what was said before, least of all by a slow path.
-            self.main.receive(u64::MAX);
+            // Nobody who interrupts a flood wants to see the rest of it, least of all by a slow path.
+            self.main.drop_flood(u64::MAX);
         }
         self.resize(exchange, access.number);
         Ok(())

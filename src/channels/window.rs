@@ -63,6 +63,14 @@ impl Window {
         }
     }
 
+    /// Drops what is before `offset`, as if it were received, if so much waits that nobody wants to see it. The
+    /// little that a terminal mostly has to say is told.
+    pub(crate) fn drop_flood(&mut self, offset: u64) {
+        if self.end - self.received > FLOOD {
+            self.receive(offset);
+        }
+    }
+
     /// From where on bytes are kept that were not received.
     pub(crate) fn received(&self) -> u64 {
         self.received
@@ -91,6 +99,9 @@ impl Window {
         self.data.range(range).copied().collect()
     }
 }
+
+/// Bytes that wait from which on it is a flood: more than a screen, and a tenth of a second on a slow path.
+const FLOOD: u64 = 16 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -41,6 +41,27 @@ fn an_interrupted_terminal_drops_what_was_not_fetched_and_nothing_that_follows()
 }
 
 #[test]
+fn the_little_that_was_said_before_an_interrupt_is_told() {
+    let server = Server::start();
+    let mut peer = Peer2::alice(&server);
+    let id = peer.id();
+    let line = "trap 'exit 3' INT; printf 'before\\n'; sleep 1000 & wait";
+    let pty = json!({"rows": 24, "cols": 80, "term": "xterm"});
+    peer.call("icm", json!({"id": id, "line": line, "pty": pty}), b"");
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"before\r\n") {
+        seen = peer
+            .call("idt", json!({"id": id, "out": 0, "wait": 1000}), b"")
+            .out;
+    }
+    let keys = json!({"id": id, "in": 0, "out": 0, "wait": 1000});
+    let answer = peer.call("idt", keys, b"\x03");
+    assert_eq!(answer.head["out"], 0);
+    assert!(answer.out.starts_with(b"before\r\n"));
+    peer.call("who", json!({"done": [id]}), b"");
+}
+
+#[test]
 fn what_is_no_interrupt_to_the_terminal_drops_nothing() {
     let server = Server::start();
     let mut peer = Peer2::alice(&server);
