@@ -100,8 +100,8 @@ impl Window {
     }
 }
 
-/// Bytes that wait from which on it is a flood: more than a screen, and a tenth of a second on a slow path.
-const FLOOD: u64 = 16 * 1024;
+/// Bytes that wait from which on it is a flood: more than a screen of text.
+const FLOOD: u64 = 4 * 1024;
 
 #[cfg(test)]
 mod tests {
