@@ -63,7 +63,9 @@ class Stage:
             subprocess.run([self.program("build-key-pair"), "--no-password", name, self.folder], check=True, **QUIET)
         subprocess.run([self.program("add-user"), "-b", self.path("users_db"), "alice", self.path("alice.pem")],
                        check=True, **QUIET)
-        return self.fresh_server()
+        server = self.fresh_server()
+        self.first = self.port, self.url
+        return server
 
     def fresh_server(self):
         """A server of which no measurement has used any memory."""
@@ -83,6 +85,7 @@ class Stage:
         server.terminate()
         server.wait()
         server.stdout.close()
+        self.port, self.url = self.first
 
     def environment(self):
         plain = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

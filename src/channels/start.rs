@@ -1,8 +1,15 @@
 //! Starts the process of a channel: with pipes, or on a terminal of its own.
 
 use std::{
-    collections::BTreeMap, ffi::OsString, io, os::fd::OwnedFd, path::PathBuf, process::Command,
-    sync::Arc, time::Duration,
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    fs::{File, Metadata},
+    io::{self, Read},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::PathBuf,
+    process::Command,
+    sync::Arc,
+    time::Duration,
 };
 
 use tokio::net::unix::pipe::{Receiver, Sender};
@@ -108,8 +115,14 @@ impl Start {
         use std::os::unix::process::CommandExt;
         let (stdin, input) = io::pipe()?;
         let (output, stdout) = io::pipe()?;
-        let mut command = Command::new(program);
+        let found = found(program, &environment);
+        let mut command = Command::new(
+            found
+                .as_ref()
+                .map_or(program.as_os_str(), |found| found.as_os_str()),
+        );
         command
+            .arg0(program)
             .args(arguments)
             .current_dir(folder)
             .env_clear()
@@ -138,6 +151,27 @@ impl Start {
             master: None,
         })
     }
+}
+
+/// Where the `PATH` of the environment has this program, if that is plain. With the whole path the library
+/// starts it by posix_spawn(3); by a bare name it forks, which costs the more the larger the server is. What is
+/// neither ELF nor names its interpreter is left to execvp(3), which knows what to do with it.
+fn found(program: &OsStr, environment: &BTreeMap<OsString, OsString>) -> Option<PathBuf> {
+    if program.as_bytes().contains(&b'/') {
+        return None;
+    }
+    let folders = environment.get(OsStr::new("PATH"))?;
+    let folders = std::env::split_paths(folders).take_while(|folder| folder.is_absolute());
+    let first = folders
+        .map(|folder| folder.join(program))
+        .find(|file| file.symlink_metadata().is_ok())?;
+    rustix::fs::access(&first, rustix::fs::Access::EXEC_OK).ok()?;
+    let mut beginning = [0; 4];
+    let file = first.metadata().ok().filter(Metadata::is_file);
+    file.and_then(|_| File::open(&first).ok())?
+        .read_exact(&mut beginning)
+        .ok()?;
+    (beginning == *b"\x7fELF" || beginning.starts_with(b"#!")).then_some(first)
 }
 
 fn on_terminal(
