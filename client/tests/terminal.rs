@@ -138,11 +138,11 @@ fn by_remo_2_completion_knows_the_files_of_the_server() {
     terminal.type_in(&format!("put {folder}/em\tnew ba\t\r"));
     terminal.expect("new' is stored");
     assert_eq!(home.read("empty/new"), b"content");
+    terminal.expect("remo> ");
     terminal.type_in(&format!("get {folder}/there/es\t"));
     terminal.expect("there/es");
-    terminal.type_in("\x03");
-    terminal.expect("remo> ");
-    terminal.type_in("\x04");
+    // Within one line, so that the terminal is raw for all of it.
+    terminal.type_in("\x15\x04");
     assert_eq!(terminal.expect_end(), Some(0));
 }
 
