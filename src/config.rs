@@ -64,6 +64,12 @@ pub enum ConfigError {
     /// A value is out of its range.
     #[error("{0}")]
     Value(String),
+    /// There is no former key.
+    #[error(
+        "cannot read the former server key '{}': {} (name another with --old-key-file, or none)",
+        .0.display(), remo_cli::reason(.1)
+    )]
+    OldKeyRead(PathBuf, io::Error),
     /// There is no key.
     #[error(
         "cannot read server key '{}': {} (make one with 'build-key-pair --no-password remo_serv', or name another with --key-file)",
@@ -178,8 +184,10 @@ impl Config {
     /// # Errors
     /// What is wrong with them, and which command makes them.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
-        let key = read_private(&self.key_file)?;
-        let old_key = self.old_key_file.as_deref().map(read_private).transpose()?;
+        let key = read_private(&self.key_file, ConfigError::KeyRead)?;
+        let old_key = self.old_key_file.as_deref();
+        let old_key = old_key.map(|file| read_private(file, ConfigError::OldKeyRead));
+        let old_key = old_key.transpose()?;
         if !self.spool_folder.is_dir() {
             let folder = self.spool_folder.display();
             return Err(value(
@@ -187,6 +195,7 @@ impl Config {
                 format_args!("there is no folder '{folder}' (make it, or name another)"),
             ));
         }
+        self.check_state_folder()?;
         let mut settings = Settings::new(key, users::open(&self.user_service)?);
         settings.old_key = old_key.map(Arc::new);
         settings.floor = self.floor;
@@ -210,6 +219,22 @@ impl Config {
         files.filter(|file| {
             fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
         })
+    }
+
+    /// It is made when there is something to write down; that must be possible.
+    fn check_state_folder(&self) -> Result<(), ConfigError> {
+        let folder = &self.state_folder;
+        let above = folder
+            .parent()
+            .filter(|above| !above.as_os_str().is_empty());
+        let why = match fs::metadata(folder) {
+            Ok(there) if there.is_dir() => return Ok(()),
+            Ok(_) => "is no folder (name another)",
+            Err(_) if above.is_none_or(Path::is_dir) => return Ok(()),
+            Err(_) => "cannot be made: the folder above is missing (make that, or name another)",
+        };
+        let folder = folder.display();
+        Err(value("state-folder", format_args!("'{folder}' {why}")))
     }
 
     fn check_channels(&self) -> Result<(), ConfigError> {
@@ -254,8 +279,11 @@ fn read(path: &Path) -> Result<File, ConfigError> {
     toml::from_str(&text).map_err(|error| ConfigError::Parse(path.into(), error))
 }
 
-fn read_private(path: &Path) -> Result<PrivateKey, ConfigError> {
-    let pem = read_key(path).map_err(|error| ConfigError::KeyRead(path.into(), error))?;
+fn read_private(
+    path: &Path,
+    unread: fn(PathBuf, io::Error) -> ConfigError,
+) -> Result<PrivateKey, ConfigError> {
+    let pem = read_key(path).map_err(|error| unread(path.into(), error))?;
     PrivateKey::from_pem(&pem, None).map_err(|error| match error {
         KeyError::NeedsPassword => ConfigError::KeyEncrypted(path.into()),
         error => ConfigError::Key(path.into(), error),

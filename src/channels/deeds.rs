@@ -68,6 +68,13 @@ impl Registry {
         deed.set(State::Over(result.clone()));
     }
 
+    /// Whether an id may be that of an upload: one that is not known may be, from before the server was started.
+    pub(crate) fn may_be_upload(&self, user: &UserName, id: ActId) -> bool {
+        let acts = self.acts(user);
+        let acts = lock(&acts);
+        acts.known.get(&id).is_none_or(|act| act.verb == "put")
+    }
+
     /// The deed of an act that is not over.
     pub(crate) fn find_deed(&self, user: &UserName, id: ActId) -> Option<Arc<Deed>> {
         let acts = self.acts(user);

@@ -195,11 +195,12 @@ impl Files {
                 self.carry_out(user, put.id, move || {
                     whole::put(&put.path, &data, put.attributes, put.sha256)
                 });
-                return ended(&deed, 0).await;
+                return ended(&deed, length).await;
             }
             State::Busy => {
+                // What came in one request has no files open until it is in its place, and is all there.
                 let received = self.uploads.received(&user, put.id).await;
-                return ended(&deed, received).await;
+                return ended(&deed, received.unwrap_or(end)).await;
             }
             State::Open(_) => {}
         }
@@ -253,6 +254,9 @@ impl Files {
     /// What these opened is no longer wanted.
     pub(crate) async fn done(self: &Arc<Self>, user: &UserName, ids: &[ActId]) {
         for &id in ids {
+            if !self.acts.may_be_upload(user, id) {
+                continue;
+            }
             let deed = self.acts.find_deed(user, id);
             // What is being done, is done.
             if deed.is_none_or(|deed| deed.start()) {

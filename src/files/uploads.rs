@@ -100,11 +100,10 @@ impl Uploads {
     }
 
     /// How far an upload is whose files are open.
-    pub(crate) async fn received(&self, user: &UserName, id: ActId) -> u64 {
-        let slot = self.lock().get(&(user.clone(), id)).cloned();
-        let Some(slot) = slot else { return 0 };
+    pub(crate) async fn received(&self, user: &UserName, id: ActId) -> Option<u64> {
+        let slot = self.lock().get(&(user.clone(), id)).cloned()?;
         let place = slot.lock().await;
-        place.as_ref().map_or(0, |upload| upload.received())
+        place.as_ref().map(|upload| upload.received())
     }
 
     /// An upload is over.

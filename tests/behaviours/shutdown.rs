@@ -171,6 +171,25 @@ fn what_is_missing_or_wrong_is_named_with_the_command_that_makes_it() {
 }
 
 #[test]
+fn an_option_that_names_what_is_not_there_is_named_itself() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.path().join("file"), "").unwrap();
+    for (option, given) in [
+        ("--old-key-file", "nosuch"),
+        ("--state-folder", "file"),
+        ("--state-folder", "nosuch/state"),
+        ("--spool-folder", "nosuch"),
+    ] {
+        let (status, error) = folder.run(&["--config-check", option, given]);
+        assert_eq!(status.code(), Some(1), "{error}");
+        let name = option.trim_start_matches('-');
+        assert!(error.contains(name) && error.contains(given), "{error}");
+    }
+    let made = folder.run(&["--config-check", "--state-folder", "new"]);
+    assert_eq!(made.0.code(), Some(0), "{}", made.1);
+}
+
+#[test]
 fn a_socket_of_the_file_system_does_as_well() {
     use std::io::Write;
     let folder = Folder::new();

@@ -34,7 +34,7 @@ impl Part {
                 run: None,
                 offset: self.offset,
                 data: data.clone(),
-                size: self.reader.size,
+                size: Some(self.reader.size),
                 last: None,
             };
             match self.remote.put(put).await {

@@ -144,7 +144,7 @@ impl Upload {
                 run: None,
                 offset: 0,
                 data: data.clone(),
-                size,
+                size: Some(size),
                 last: Some(last.clone()),
             };
             match self.finish(put).await {
@@ -176,7 +176,7 @@ impl Upload {
         let mut busy = 0;
         loop {
             match self.remote.put(put.clone()).await {
-                Ok(stored) if stored.done || stored.received < put.size => return Ok(stored),
+                Ok(stored) if stored.done || Some(stored.received) < put.size => return Ok(stored),
                 Ok(stored) => {
                     // The server is still at it.
                     put.run = stored.run;
@@ -210,7 +210,7 @@ impl Upload {
                 run: begun.run.clone(),
                 offset: self.reader.size,
                 data: Bytes::new(),
-                size: self.reader.size,
+                size: Some(self.reader.size),
                 last: Some(self.last(sure).await?),
             };
             match self.finish(put).await {
@@ -328,7 +328,7 @@ impl Upload {
             run: None,
             offset: 0,
             data: Bytes::new(),
-            size: self.reader.size,
+            size: Some(self.reader.size),
             last: None,
         };
         Ok(self.remote.put(put).await?.received)

@@ -1,7 +1,7 @@
 //! What can be asked of a server, and for how long it is tried: pauses that grow, and an end.
 //! Not here: sealing and sending, which are `remote`'s.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -46,15 +46,15 @@ pub(crate) trait Act: Send {
     /// Where it may not: what that means.
     fn belongs(&self, run: &Run) -> Result<(), Failure>;
 
-    /// What an answer begins with, once it has a good status.
-    fn head(&mut self, head: &Object) -> Result<(), Failure>;
+    /// What an answer begins with, once it has a good status. Most tell all in their trailer.
+    fn head(&mut self, _: &Object) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// Data of an answer: the server's, whatever becomes of the rest.
-    fn data(
-        &mut self,
-        stream: Stream,
-        data: Bytes,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn data(&mut self, _: Stream, _: Bytes) -> impl Future<Output = Result<(), Failure>> + Send {
+        ready(Ok(()))
+    }
 }
 
 /// What the path has room for.

@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use remo_protocol::remo2::answer::Stream;
 use remo_protocol::remo2::json::Object;
 use remo_protocol::remo2::session_id::Run;
 use rustix::net::sockopt;
@@ -248,14 +247,6 @@ impl Act for Connect<'_> {
 
     fn belongs(&self, run: &Run) -> Result<(), Failure> {
         unanswered(self.channel, run)
-    }
-
-    fn head(&mut self, _: &Object) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn data(&mut self, _: Stream, _: Bytes) -> Result<(), Failure> {
-        Ok(())
     }
 }
 

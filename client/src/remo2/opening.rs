@@ -69,14 +69,6 @@ impl Act for Open<'_> {
     fn belongs(&self, run: &Run) -> Result<(), Failure> {
         unanswered(self.channel, run)
     }
-
-    fn head(&mut self, _: &Object) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn data(&mut self, _: Stream, _: Bytes) -> Result<(), Failure> {
-        Ok(())
-    }
 }
 
 /// `/cmd`: starts it with all its input, and hears what it says at once.

@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use remo_protocol::remo2::answer::Stream;
 use remo_protocol::remo2::json::Object;
 use remo_protocol::remo2::session_id::Run;
 
@@ -95,10 +94,6 @@ impl Act for Who {
 
     fn head(&mut self, _: &Object) -> Result<(), Failure> {
         self.head = Some(Instant::now());
-        Ok(())
-    }
-
-    async fn data(&mut self, _: Stream, _: Bytes) -> Result<(), Failure> {
         Ok(())
     }
 }

@@ -17,21 +17,13 @@ use crate::cp_show::{Show, summary_in_json, summary_line};
 use crate::exec::OWN;
 use crate::signals::{Ending, Endings};
 use crate::spot::{Servers, Spot};
-use crate::{PROGRAM, log_to_stderr, runtime};
+use crate::{PROGRAM, block_on, log_to_stderr};
 
 /// Copies; the exit code says whether all is there.
 pub(crate) fn run(args: &CpArgs) -> ExitCode {
     log_to_stderr(args.who.verbose);
     let begun = Instant::now();
-    let done = match runtime() {
-        Ok(runtime) => {
-            let done = runtime.block_on(attend(args));
-            runtime.shutdown_background();
-            done
-        }
-        Err(error) => Err(error.into()),
-    };
-    match done {
+    match block_on(attend(args)) {
         Ok(End::Whole(summary)) => {
             tell(args, &summary, begun.elapsed());
             ExitCode::from(u8::from(!summary.is_whole()))

@@ -12,7 +12,7 @@ use remo_client::remo2::{Channel, Ended, Failure, Opening, Remote};
 
 use crate::args::ExecArgs;
 use crate::signals::{Ending, Endings, Interrupts};
-use crate::{PROGRAM, log_to_stderr, place, runtime, streams};
+use crate::{PROGRAM, block_on, log_to_stderr, place, streams};
 
 /// How a run ended.
 enum End {
@@ -26,16 +26,7 @@ enum End {
 /// Runs the command; the exit code says how it ended.
 pub(crate) fn run(args: &ExecArgs) -> ExitCode {
     log_to_stderr(args.server.who.verbose);
-    let outcome = match runtime() {
-        Ok(runtime) => {
-            let outcome = runtime.block_on(carry_out(args));
-            // Standard input may be waited for, and that has no end.
-            runtime.shutdown_background();
-            outcome
-        }
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
+    match block_on(carry_out(args)) {
         Ok(end) => told(&end, args.json),
         Err(error) => failed(&*error, args.json),
     }

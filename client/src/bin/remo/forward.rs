@@ -16,20 +16,12 @@ use tokio::task::JoinSet;
 
 use crate::forward_args::{ForwardArgs, Port};
 use crate::signals::{Ending, Endings};
-use crate::{PROGRAM, log_to_stderr, place, runtime};
+use crate::{PROGRAM, block_on, log_to_stderr, place};
 
 /// Forwards until a signal ends it.
 pub(crate) fn run(args: &ForwardArgs) -> ExitCode {
     log_to_stderr(args.server.who.verbose);
-    let outcome = match runtime() {
-        Ok(runtime) => {
-            let outcome = runtime.block_on(carry_out(args));
-            runtime.shutdown_background();
-            outcome
-        }
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
+    match block_on(carry_out(args)) {
         Ok(ending) => ending.code(),
         Err(error) => remo_cli::fail(PROGRAM, &error),
     }

@@ -35,6 +35,7 @@ mod streams;
 mod there;
 mod trust;
 
+use std::error::Error;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -109,6 +110,14 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .worker_threads(2)
         .enable_all()
         .build()
+}
+
+/// Does something, and waits for nothing that is left then: reading standard input may have no end.
+fn block_on<T>(work: impl Future<Output = Result<T, Box<dyn Error>>>) -> Result<T, Box<dyn Error>> {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background();
+    outcome
 }
 
 fn wrong_usage(error: &dyn std::fmt::Display) -> ExitCode {

@@ -19,7 +19,7 @@ use crate::keys::{HELP, Keyboard, Typed};
 use crate::list::{Running, running};
 use crate::raw::{self, Raw};
 use crate::signals::{Ending, Endings};
-use crate::{PROGRAM, log_to_stderr, place, runtime, streams};
+use crate::{PROGRAM, block_on, log_to_stderr, place, streams};
 
 /// How a conversation ended.
 enum End {
@@ -49,14 +49,7 @@ pub(crate) fn attach(args: &AttachArgs) -> ExitCode {
 }
 
 fn run(conversation: impl Future<Output = Outcome<ExitCode>>) -> ExitCode {
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return own(&error),
-    };
-    let outcome = runtime.block_on(conversation);
-    // Standard input may be waited for, and that has no end.
-    runtime.shutdown_background();
-    outcome.unwrap_or_else(|error| own(&error))
+    block_on(conversation).unwrap_or_else(|error| own(&error))
 }
 
 fn own(error: &dyn std::fmt::Display) -> ExitCode {

@@ -2,7 +2,6 @@
 //! What they are made for is not known here.
 
 use bytes::Bytes;
-use remo_protocol::remo2::answer::Stream;
 use remo_protocol::remo2::json::Object;
 use remo_protocol::remo2::session_id::Run;
 use serde_json::Value;
@@ -144,13 +143,5 @@ impl Act for Once {
             Some(first) if first != run => Err(Failure::Unknown),
             _ => Ok(()),
         }
-    }
-
-    fn head(&mut self, _: &Object) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn data(&mut self, _: Stream, _: Bytes) -> Result<(), Failure> {
-        Ok(())
     }
 }

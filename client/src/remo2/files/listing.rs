@@ -93,10 +93,6 @@ impl Act for Ls<'_> {
         Ok(())
     }
 
-    fn head(&mut self, _: &Object) -> Result<(), Failure> {
-        Ok(())
-    }
-
     async fn data(&mut self, _: Stream, data: Bytes) -> Result<(), Failure> {
         self.length += data.len() as u64;
         if self.length > LONGEST {

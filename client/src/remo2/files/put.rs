@@ -2,7 +2,6 @@
 //! In which order parts go, and how they are found again after a break, is not decided here.
 
 use bytes::Bytes;
-use remo_protocol::remo2::answer::Stream;
 use remo_protocol::remo2::json::Object;
 use remo_protocol::remo2::session_id::Run;
 use serde_json::Value;
@@ -28,8 +27,8 @@ pub(crate) struct Put<'a> {
     pub(crate) offset: u64,
     /// The bytes.
     pub(crate) data: Bytes,
-    /// Bytes of the whole file.
-    pub(crate) size: u64,
+    /// Bytes of the whole file, where that is known.
+    pub(crate) size: Option<u64>,
     /// That this is the last part, and what the file is to be.
     pub(crate) last: Option<Last>,
 }
@@ -109,7 +108,9 @@ impl Act for Part<'_> {
         naming::put(&mut head, "path", put.path);
         head.insert("id".into(), put.id.into());
         head.insert("offset".into(), put.offset.into());
-        head.insert("size".into(), put.size.into());
+        if let Some(size) = put.size {
+            head.insert("size".into(), size.into());
+        }
         head.insert("by".into(), live.by(self.by).into());
         if let Some(last) = put.last.as_ref().filter(|_| self.sent == put.data.len()) {
             last.members(&mut head);
@@ -124,14 +125,6 @@ impl Act for Part<'_> {
             Some(first) if is_last && first != run => Err(Failure::Restarted),
             _ => Ok(()),
         }
-    }
-
-    fn head(&mut self, _: &Object) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn data(&mut self, _: Stream, _: Bytes) -> Result<(), Failure> {
-        Ok(())
     }
 }
 

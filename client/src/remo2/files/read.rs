@@ -2,7 +2,6 @@
 //! Listings and contents are not here.
 
 use bytes::Bytes;
-use remo_protocol::remo2::answer::Stream;
 use remo_protocol::remo2::json::Object;
 use remo_protocol::remo2::session_id::Run;
 use serde_json::Value;
@@ -82,14 +81,6 @@ impl Act for Question {
     }
 
     fn belongs(&self, _: &Run) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn head(&mut self, _: &Object) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn data(&mut self, _: Stream, _: Bytes) -> Result<(), Failure> {
         Ok(())
     }
 }
