@@ -106,7 +106,12 @@ fn where_one_request_passes_at_a_time_keys_do_not_wait_for_parked_answers() {
     };
     let path = Path::with(server.address, manners);
     let mut terminal = shell(&home, &path.url());
-    assert_eq!(kept(&home)["alone"], true);
+    // On a busy machine the first look may miss it: what is typed leads to another.
+    let end = Instant::now() + 3 * PATIENCE;
+    while kept(&home)["alone"] != true {
+        assert!(Instant::now() < end, "it is not found out");
+        obeys(&mut terminal);
+    }
     let begun = Instant::now();
     for _ in 0..5 {
         obeys(&mut terminal);

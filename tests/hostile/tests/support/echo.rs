@@ -103,7 +103,6 @@ impl State {
         self.most_beside.fetch_max(beside, Ordering::SeqCst);
         self.seen.lock().unwrap().push(seen.clone());
         self.answer(&seen, stream);
-        self.beside.fetch_sub(1, Ordering::SeqCst);
     }
 
     fn read(&self, reader: &mut impl BufRead) -> Option<Seen> {
@@ -132,7 +131,11 @@ impl State {
     fn answer(&self, seen: &Seen, mut stream: TcpStream) {
         let count = self.seen.lock().unwrap().len().to_string();
         let (status, body) = match seen.path() {
-            "/pieces" => return self.pieces(stream),
+            "/pieces" => {
+                self.pieces(stream);
+                self.beside.fetch_sub(1, Ordering::SeqCst);
+                return;
+            }
             "/missing" => ("404 Not Found", &b"not here"[..]),
             "/count" => ("200 OK", count.as_bytes()),
             _ => ("200 OK", &seen.body[..]),
@@ -142,6 +145,8 @@ impl State {
             "/slow" => std::thread::sleep(Duration::from_millis(30)),
             _ => {}
         }
+        // Before the answer is there, since the next one may begin with that.
+        self.beside.fetch_sub(1, Ordering::SeqCst);
         let head = format!(
             "HTTP/1.1 {status}\r\nX-Thing: 1\r\nSet-Cookie: SESSION_ID=own\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
             body.len()
