@@ -3,4 +3,4 @@
 
 mod replacement;
 
-pub use replacement::{ReplaceError, Replacement};
+pub use replacement::{ReplaceError, Replacement, write_private};

@@ -6,7 +6,7 @@ use std::{
     io::{self, Write},
     os::{
         fd::AsRawFd,
-        unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, fchown},
+        unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, fchown},
     },
     path::{Path, PathBuf},
 };
@@ -23,6 +23,8 @@ pub struct Replacement {
     target: PathBuf,
     /// What it replaces.
     old: Option<Old>,
+    /// Only its owner may read it, whatever it replaces.
+    private: bool,
 }
 
 /// What a file keeps of the one that it replaces.
@@ -72,6 +74,18 @@ impl Replacement {
     /// # Errors
     /// Where something else than a file stands there, or nothing can be made beside it.
     pub fn create(path: &Path) -> Result<Self, ReplaceError> {
+        Self::begin(path, false)
+    }
+
+    /// The same for what only its owner may read: from the beginning its mode is 0600, whatever it replaces.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_private(path: &Path) -> Result<Self, ReplaceError> {
+        Self::begin(path, true)
+    }
+
+    fn begin(path: &Path, private: bool) -> Result<Self, ReplaceError> {
         let target = resolve(path)?;
         let old = match fs::metadata(&target) {
             Ok(old) if old.is_file() => Some(old.into()),
@@ -84,7 +98,8 @@ impl Replacement {
             _ => PathBuf::from("."),
         };
         // Nobody else may read it before it has the mode of the file that it replaces.
-        let mode = if old.is_some() { 0o600 } else { 0o666 };
+        let closed = private || old.is_some();
+        let mode = if closed { 0o600 } else { 0o666 };
         let (file, name) = make(&folder, Mode::from_raw_mode(mode))?;
         Ok(Self {
             file,
@@ -92,6 +107,7 @@ impl Replacement {
             folder,
             target,
             old,
+            private,
         })
     }
 
@@ -110,8 +126,8 @@ impl Replacement {
                 // Only root can; for others the file is theirs from now on, as with any editor.
                 let _ = fchown(&self.file, Some(old.owner.0), Some(old.owner.1));
             }
-            self.file
-                .set_permissions(Permissions::from_mode(old.mode))?;
+            let mode = if self.private { 0o600 } else { old.mode };
+            self.file.set_permissions(Permissions::from_mode(mode))?;
         }
         self.file.sync_all()?;
         let name = match self.name.take() {
@@ -123,6 +139,24 @@ impl Replacement {
         std::mem::forget(name);
         File::open(&self.folder)?.sync_all()
     }
+}
+
+/// Writes a file that only its owner may read, with mode 0600, in place of what is there, and the folders above it, with
+/// mode 0700, where they are missing.
+///
+/// # Errors
+/// As [`Replacement::create`] and [`Replacement::commit`].
+pub fn write_private(path: &Path, data: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        let mut folders = fs::DirBuilder::new();
+        folders.recursive(true).mode(0o700).create(folder)?;
+    }
+    let mut new = Replacement::create_private(path).map_err(|error| match error {
+        ReplaceError::Io(error) => error,
+        ReplaceError::NotRegular(what) => io::Error::other(format!("it is {what}")),
+    })?;
+    new.write_all(data)?;
+    new.commit()
 }
 
 impl Write for Replacement {
@@ -299,5 +333,22 @@ mod tests {
             assert!(Replacement::create(path).is_err(), "{path:?}");
         }
         assert_eq!(entries(folder.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_private_file_is_so_from_the_beginning_and_whatever_stood_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/file");
+        write_private(&path, b"one").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let made = Replacement::create_private(&path).unwrap();
+        assert_eq!(made.file.metadata().unwrap().mode() & 0o7777, 0o600);
+        drop(made);
+        write_private(&path, b"two").unwrap();
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(entries(path.parent().unwrap()), ["file"]);
     }
 }

@@ -2,13 +2,11 @@
 //! Nothing in it says where the paths lead. Not here: what follows from it.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path as FilePath, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use remo_files::{ReplaceError, Replacement};
 use serde::{Deserialize, Serialize};
 
 use super::path::{Flow, Known};
@@ -67,7 +65,7 @@ impl Memory {
             };
             kept.paths.remove(&oldest);
         }
-        write(&self.file, &kept)
+        remo_files::write_private(&self.file, &serde_json::to_vec(&kept)?)
     }
 }
 
@@ -115,22 +113,6 @@ fn read(file: &FilePath) -> Option<Kept> {
     serde_json::from_slice(&text).ok()
 }
 
-fn write(file: &FilePath, kept: &Kept) -> io::Result<()> {
-    if let Some(folder) = file.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
-    }
-    let mut new = Replacement::create(file).map_err(|error| match error {
-        ReplaceError::Io(error) => error,
-        ReplaceError::NotRegular(what) => io::Error::other(format!("it is {what}")),
-    })?;
-    new.write_all(&serde_json::to_vec(kept)?)?;
-    new.commit()?;
-    std::fs::set_permissions(file, Permissions::from_mode(0o600))
-}
-
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
@@ -151,6 +133,8 @@ const BODIES: std::ops::RangeInclusive<usize> = 8 * 1024..=4 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const KNOWN: Known = Known {
@@ -219,6 +203,6 @@ mod tests {
     }
 
     fn write_whole(memory: &Memory, kept: &Kept) {
-        write(&memory.file, kept).unwrap();
+        remo_files::write_private(&memory.file, &serde_json::to_vec(kept).unwrap()).unwrap();
     }
 }

@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs::{self, DirBuilder, Permissions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use remo_client::escape::escape;
 use serde::{Deserialize, Serialize};
@@ -58,7 +57,7 @@ impl Config {
     pub(crate) fn write(&self) -> Result<PathBuf, Box<dyn Error>> {
         let file = file().ok_or("there is no home to keep names in (set HOME)")?;
         let text = format!("{HEAD}{}", toml::to_string(self)?);
-        replace(&file, &text).map_err(|error| {
+        remo_files::write_private(&file, text.as_bytes()).map_err(|error| {
             let shown = escape(&file.to_string_lossy());
             format!("cannot write '{shown}': {}", remo_cli::reason(&error))
         })?;
@@ -85,21 +84,6 @@ fn below(named: &str, usual: &str) -> Option<PathBuf> {
     let base = set(named).map(PathBuf::from);
     let base = base.or_else(|| set("HOME").map(|home| PathBuf::from(home).join(usual)))?;
     Some(base.join("remo"))
-}
-
-fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    let folder = file.parent().unwrap_or_else(|| Path::new("."));
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let mut new = tempfile::NamedTempFile::new_in(folder)?;
-    new.write_all(text.as_bytes())?;
-    new.as_file()
-        .set_permissions(Permissions::from_mode(0o600))?;
-    new.as_file().sync_all()?;
-    new.persist(file).map_err(|failed| failed.error)?;
-    Ok(())
 }
 
 const HEAD: &str = "# Servers that have names: url, user, key, server_keys, proxy, ca_file. Written anew by remo trust.\n\n";
