@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
 
 fn main() -> ExitCode {
+    remo_heap::keep();
     let cli = match remo_cli::parse::<Cli>() {
         Ok(cli) => cli,
         Err(code) => return code,

@@ -54,6 +54,7 @@ use crate::config::Config;
 pub(crate) const PROGRAM: &str = "remo";
 
 fn main() -> ExitCode {
+    remo_heap::keep();
     let args: Args = match remo_cli::parse() {
         Ok(args) => args,
         Err(code) => return code,
