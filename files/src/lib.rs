@@ -1,6 +1,8 @@
 //! Files that are replaced as a whole: whoever looks sees the old one or the new one. Server and client
 //! receive files by it. Where the bytes come from is not known here.
 
+mod long;
 mod replacement;
 
+pub use long::LongFile;
 pub use replacement::{ReplaceError, Replacement, write_private};

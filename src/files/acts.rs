@@ -218,7 +218,11 @@ impl Files {
             return result.map(|size| told(Some(size), true));
         }
         let writer = upload.clone();
-        let received = blocking(move || writer.write(put.offset, &data)).await?;
+        let (received, due) = blocking(move || writer.write(put.offset, &data)).await?;
+        if due {
+            let upload = upload.clone();
+            tokio::task::spawn_blocking(move || upload.sync());
+        }
         if !put.last || received < end {
             return Ok(told(Some(received), false));
         }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use remo_files::LongFile;
 use remo_protocol::name::UserName;
 use rustix::{
     fs::{FileType, FlockOperation, Mode, OFlags, flock, fstat, openat},
@@ -31,7 +32,7 @@ use crate::channels::{ActId, Refused};
 pub(crate) struct Upload {
     target: Target,
     part: Target,
-    file: File,
+    file: LongFile,
     /// Closed once no more may be written.
     gate: RwLock<Gate>,
     there: Mutex<There>,
@@ -118,7 +119,7 @@ impl Upload {
         Self {
             target,
             part,
-            file,
+            file: LongFile::new(file),
             gate: RwLock::new(Gate::Open),
             there: Mutex::new(There {
                 intervals,
@@ -143,11 +144,12 @@ impl Upload {
         self.there().record.is_some()
     }
 
-    /// Writes a part; gives how much is there without a gap. Once the last was seen, it writes nothing.
-    pub(crate) fn write(&self, offset: u64, data: &[Bytes]) -> Result<u64, Refused> {
+    /// Writes a part; gives how much is there without a gap, and whether [`sync`](Self::sync) is due. Once the last was
+    /// seen, it writes nothing.
+    pub(crate) fn write(&self, offset: u64, data: &[Bytes]) -> Result<(u64, bool), Refused> {
         let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         if *gate == Gate::Shut {
-            return Ok(self.received());
+            return Ok((self.received(), false));
         }
         if !self.there().intervals.has_room(offset) {
             return Err(Refused::new(
@@ -162,6 +164,7 @@ impl Upload {
                 .map_err(|error| self.target.refused("write", error))?;
             at += piece.len() as u64;
         }
+        let due = self.file.wrote(data.iter().map(Bytes::len).sum());
         let mut there = self.there();
         let before = there.intervals.prefix();
         there.intervals.add(offset, at);
@@ -171,7 +174,12 @@ impl Upload {
             // It then says less than is there: more is sent again, and nothing is lost.
             let _ = record.write(received).inspect_err(unkept);
         }
-        Ok(received)
+        Ok((received, due))
+    }
+
+    /// What has come so far goes to the disk while more comes.
+    pub(crate) fn sync(&self) {
+        self.file.sync();
     }
 
     /// Puts the whole of `size` bytes in its place. When that fails, all stays as it was, unless the bytes were
@@ -208,6 +216,10 @@ impl Upload {
             ));
         }
         check(&self.file, self.target.path(), size, sha256)?;
+        self.file.end().map_err(|error| {
+            self.begin_again();
+            self.target.refused("write", error)
+        })?;
         let old = self.target.replaces()?;
         if old.is_none() && attributes.mode.is_none() {
             attributes.mode = Some(0o666 & !umask);
@@ -216,6 +228,18 @@ impl Upload {
             .put(&self.file, Making::Called(&self.part.name), attributes, old)
             .map_err(|error| self.target.refused("write", error))?;
         Ok(size)
+    }
+
+    /// The disk did not take all of it, and does not say which part: everything has to come again.
+    fn begin_again(&self) {
+        if self.file.begin_again().is_err() {
+            return;
+        }
+        let mut there = self.there();
+        there.intervals = Intervals::default();
+        if let Some(record) = &mut there.record {
+            let _ = record.write(0).inspect_err(unkept);
+        }
     }
 
     /// Ends it; nothing remains.

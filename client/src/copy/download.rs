@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use remo_files::LongFile;
 use rustix::fs::{FlockOperation, XattrFlags, fgetxattr, flock, fsetxattr};
 
 use super::engine::Engine;
@@ -173,7 +174,7 @@ impl Download {
     /// A file that comes in ranges, into one beside its place.
     async fn large(&self) -> Result<(), CopyError> {
         let partial = partial_name(&self.name);
-        let file = Arc::new(self.begin(&partial)?);
+        let file = Arc::new(LongFile::new(self.begin(&partial)?));
         for _ in 0..TRIES {
             match self.all(&file).await {
                 Err(error) if error.is_changed() => {
@@ -201,7 +202,7 @@ impl Download {
         ))
     }
 
-    async fn all(&self, file: &Arc<File>) -> Result<Got, CopyError> {
+    async fn all(&self, file: &Arc<LongFile>) -> Result<Got, CopyError> {
         let got = ask(&self.remote, &self.from).await?;
         let kept = self.verified(file, got.size).await?;
         file.set_len(kept).map_err(self.writing())?;
@@ -218,7 +219,7 @@ impl Download {
     }
 
     /// How much of what an earlier copy left is the beginning of the file there.
-    async fn verified(&self, file: &Arc<File>, size: u64) -> Result<u64, CopyError> {
+    async fn verified(&self, file: &Arc<LongFile>, size: u64) -> Result<u64, CopyError> {
         let length = file.metadata().map_err(self.reading())?.len();
         // Ranges come side by side: what lies before the last ones is without a gap.
         let window = RANGE * (self.engine.options.requests as u64 + 1);
@@ -255,7 +256,7 @@ impl Download {
     }
 
     /// Several ranges at once, told in their order, so that a break leaves a beginning without a gap.
-    async fn ranges(&self, file: &Arc<File>, from: u64, got: &Got) -> Result<(), CopyError> {
+    async fn ranges(&self, file: &Arc<LongFile>, from: u64, got: &Got) -> Result<(), CopyError> {
         let (size, count) = (got.size, got.size.saturating_sub(from).div_ceil(RANGE));
         let ranges = stream::iter(0..count).map(|number| {
             let offset = from + number * RANGE;
@@ -285,7 +286,7 @@ impl Download {
     }
 
     /// Checked, dressed, on the disk, and in its place.
-    async fn end(&self, file: &Arc<File>, partial: &[u8], got: Got) -> Result<(), CopyError> {
+    async fn end(&self, file: &Arc<LongFile>, partial: &[u8], got: Got) -> Result<(), CopyError> {
         if self.engine.options.verify {
             self.verify(file, got.size).await?;
         }
@@ -295,13 +296,14 @@ impl Download {
         let (folder, name, partial) = (self.folder.clone(), self.name.clone(), partial.to_vec());
         let file = file.clone();
         let placed = blocking(move || {
-            file.sync_all()?;
+            // What did not reach the disk may not be gone on with.
+            file.end().inspect_err(|_| drop(file.begin_again()))?;
             folder.name(&file, Some(&partial), &name)
         });
         placed.await.map_err(self.writing())
     }
 
-    async fn verify(&self, file: &Arc<File>, size: u64) -> Result<(), CopyError> {
+    async fn verify(&self, file: &Arc<LongFile>, size: u64) -> Result<(), CopyError> {
         let again = file.clone();
         let ours = blocking(move || hashing::of_part(&again, 0, size)).await;
         let ours = ours.map_err(self.reading())?;

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use remo_files::LongFile;
 
 use super::error::CopyError;
 use super::watch::Watcher;
@@ -45,7 +46,7 @@ impl Range {
 
 /// Where the bytes of a range go.
 pub(super) struct Writing {
-    pub(super) file: Arc<File>,
+    pub(super) file: Arc<LongFile>,
     pub(super) from: Vec<u8>,
     pub(super) watcher: Arc<dyn Watcher>,
     pub(super) failed: Option<io::Error>,
@@ -57,6 +58,10 @@ impl Sink for Writing {
             let told = io::Error::new(error.kind(), error.to_string());
             self.failed = Some(error);
             return Err(Failure::Output(told));
+        }
+        if self.file.wrote(data.len()) {
+            let file = self.file.clone();
+            tokio::task::spawn_blocking(move || file.sync());
         }
         self.watcher.moved(&self.from, data.len() as i64);
         Ok(())
