@@ -123,7 +123,7 @@ impl Whole {
         Ok(Self {
             upload,
             size: data.len() as u64,
-            text: take(&mut sealed),
+            text: sealed.text.take(),
         })
     }
 
@@ -192,7 +192,7 @@ impl Stream {
             self.sealer
                 .seal_pieces(&self.data, piece, now(), &mut sealed)
                 .map_err(Error::Seal)?;
-            let mut text = take(&mut sealed);
+            let mut text = sealed.text.take();
             let tokens = self.data.len().div_ceil(piece);
             for (place, data) in self.data.chunks(piece).enumerate() {
                 // A token's worth at a time, so that it is seen to move.
@@ -209,7 +209,7 @@ impl Stream {
             .finish(now(), &mut sealed)
             .map_err(Error::Seal)?;
         if !sealed.text.is_empty() {
-            let _ = to.blocking_send(Ok(take(&mut sealed)));
+            let _ = to.blocking_send(Ok(sealed.text.take()));
         }
         Ok(())
     }
@@ -241,7 +241,3 @@ const SLICE: usize = 64 * 1024;
 const TOKENS_AHEAD: usize = 4;
 
 type Piece = Result<Bytes, io::Error>;
-
-fn take(sealed: &mut Sealed) -> Bytes {
-    Bytes::from(std::mem::take(&mut sealed.text))
-}

@@ -143,7 +143,7 @@ impl Transport {
         &self,
         path: &str,
         cookie: Option<&HeaderValue>,
-        body: Vec<u8>,
+        body: impl Into<reqwest::Body>,
     ) -> Result<Response, Error> {
         let mut request = self
             .client

@@ -26,7 +26,7 @@ pub fn token(plain: &[u8], at: u64, salt: u64) -> Vec<u8> {
     iv[..8].copy_from_slice(&salt.to_be_bytes());
     let mut out = Sealed::default();
     key().seal_with(&[], plain, at, &iv, &mut out);
-    out.text
+    out.text.to_vec()
 }
 
 /// A token of any bytes whose HMAC is right all the same.

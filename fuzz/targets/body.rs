@@ -38,7 +38,7 @@ fn seal(mut sealer: Sealer, pieces: &[&[u8]]) -> Vec<u8> {
         sealer.seal(piece, NOW, &mut out).expect("small pieces");
     }
     sealer.finish(NOW, &mut out).expect("numbers are left");
-    out.text
+    out.text.to_vec()
 }
 
 fn sealed_opens(mut opener: Opener, sealer: Sealer, mut input: Input<'_>) {

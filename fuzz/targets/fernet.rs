@@ -56,5 +56,5 @@ fn proved_has_one_spelling(signed: &[u8]) {
     };
     let mut again = Sealed::default();
     key().seal_with(&[], &opened.plain, opened.at, &opened.iv, &mut again);
-    assert_eq!(again.text, token);
+    assert_eq!(*again.text, *token);
 }

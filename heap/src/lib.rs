@@ -53,6 +53,9 @@ mod tests {
         drop((fill(), fill()));
         let before = faults();
         (0..64).for_each(|_| drop(fill()));
-        assert!(faults() - before < 4 * 256, "64 MiB in pages anew would be 16,384");
+        assert!(
+            faults() - before < 4 * 256,
+            "64 MiB in pages anew would be 16,384"
+        );
     }
 }

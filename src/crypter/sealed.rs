@@ -1,10 +1,7 @@
 //! A reply becomes the body of an answer: data in, tokens out, a bit at a time. The session's turn lasts
 //! until the last of them is taken, or nobody takes them any more.
 
-use std::{
-    io::{self, Read},
-    mem,
-};
+use std::io::{self, Read};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -73,11 +70,11 @@ impl Sealing {
 
     fn finish(mut self) -> Result<Bytes, Refusal> {
         self.sealer.finish(self.clock.now(), &mut self.out)?;
-        Ok(self.out.text.into())
+        Ok(self.out.text.take())
     }
 
     fn sealed(&mut self) -> Bytes {
-        mem::take(&mut self.out.text).into()
+        self.out.text.take()
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
     time::Instant,
 };
 
+use remo_files::append_at;
 use remo_protocol::remo2::json::Object;
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
 use sha2::{Digest, Sha256};
@@ -97,9 +98,7 @@ impl Range {
             return Ok(true);
         }
         let want = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-        buffer.resize(want, 0);
-        let read = fill(&self.file, buffer, self.at)?;
-        buffer.truncate(read);
+        let read = append_at(&self.file, self.at, want, buffer)?;
         self.at += read as u64;
         if let Some(hash) = &mut self.hash {
             hash.update(&*buffer);

@@ -33,6 +33,8 @@ pub(crate) struct Upload {
     target: Target,
     part: Target,
     file: LongFile,
+    /// Who writes to it: the system lets one at a time, and the others would wait without giving way.
+    turns: Mutex<()>,
     /// Closed once no more may be written.
     gate: RwLock<Gate>,
     there: Mutex<There>,
@@ -120,6 +122,7 @@ impl Upload {
             target,
             part,
             file: LongFile::new(file),
+            turns: Mutex::default(),
             gate: RwLock::new(Gate::Open),
             there: Mutex::new(There {
                 intervals,
@@ -159,11 +162,13 @@ impl Upload {
             ));
         }
         let mut at = offset;
+        let turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         for piece in data {
             sparse::write(&self.file, piece, at)
                 .map_err(|error| self.target.refused("write", error))?;
             at += piece.len() as u64;
         }
+        drop(turn);
         let due = self.file.wrote(data.iter().map(Bytes::len).sum());
         let mut there = self.there();
         let before = there.intervals.prefix();

@@ -83,7 +83,7 @@ impl Peer {
     pub fn token(&self, data: &[u8]) -> String {
         let mut out = Sealed::default();
         self.key.seal(&[], data, now(), &mut out).unwrap();
-        String::from_utf8(out.text).unwrap()
+        String::from_utf8(out.text.to_vec()).unwrap()
     }
 
     /// Makes a request of one token, or where `data` is long of many.
@@ -99,9 +99,7 @@ impl Peer {
         let number = self.number.unwrap();
         self.number = number.next();
         let mut lines = Vec::new();
-        let mut line = |out: &mut Sealed| {
-            lines.push(std::mem::take(&mut out.text).trim_ascii_start().to_vec())
-        };
+        let mut line = |out: &mut Sealed| lines.push(out.text.take().trim_ascii_start().to_vec());
         let mut out = Sealed::default();
         let mut sealer = match self.dialect {
             Dialect::V0_3 => Sealer::v0_3(self.key.clone(), Lineation::Between),

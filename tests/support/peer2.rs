@@ -131,7 +131,7 @@ impl Peer2 {
         let number = sealer.finish(trailer, 0, &mut out).unwrap();
         Request {
             path: path.into(),
-            body: out.text,
+            body: out.text.to_vec(),
             number,
         }
     }

@@ -57,7 +57,7 @@ fn again(key: &FernetKey, line: &[u8]) -> Vec<u8> {
     assert_eq!(opened.iv, iv);
     let mut out = Sealed::default();
     key.seal_with(&[], &opened.plain, opened.at, &iv, &mut out);
-    out.text
+    out.text.to_vec()
 }
 
 /// What a session makes of a request: its argument and its data.

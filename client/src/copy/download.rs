@@ -15,7 +15,7 @@ use super::error::CopyError;
 use super::folder::{Folder, dress};
 use super::hashing;
 use super::landing::Landing;
-use super::range::{Range, Writing, write_at};
+use super::range::{Queue, Range, write_at, write_queued};
 use super::source::{Gathered, ask, blocking};
 use super::spawned::spawned;
 use super::target::Target;
@@ -255,8 +255,19 @@ impl Download {
         Ok(kept)
     }
 
-    /// Several ranges at once, told in their order, so that a break leaves a beginning without a gap.
+    /// The rest of the file, written as it comes.
     async fn ranges(&self, file: &Arc<LongFile>, from: u64, got: &Got) -> Result<(), CopyError> {
+        let (watcher, path) = (self.engine.watcher.clone(), self.from.clone());
+        let moved = move |bytes| watcher.moved(&path, bytes as i64);
+        let (to, writing) = write_queued(file.clone(), moved);
+        let came = self.queued(to, from, got).await;
+        let written = writing.await.map_err(io::Error::other);
+        written.flatten().map_err(self.writing())?;
+        came
+    }
+
+    /// Several ranges at once, told in their order, so that a break leaves a beginning without a gap.
+    async fn queued(&self, to: Queue, from: u64, got: &Got) -> Result<(), CopyError> {
         let (size, count) = (got.size, got.size.saturating_sub(from).div_ceil(RANGE));
         let ranges = stream::iter(0..count).map(|number| {
             let offset = from + number * RANGE;
@@ -267,22 +278,12 @@ impl Download {
                 offset,
                 length: RANGE.min(size - offset),
                 etag: got.etag.clone(),
-                writing: Writing {
-                    file: file.clone(),
-                    from: self.from.clone(),
-                    watcher: self.engine.watcher.clone(),
-                    failed: None,
-                },
+                to: to.clone(),
             };
             spawned(range.come())
         });
-        let mut ranges = ranges.buffered(self.engine.options.requests.max(1));
-        while let Some(done) = ranges.try_next().await? {
-            if let Err(error) = done {
-                return Err(self.writing()(error));
-            }
-        }
-        Ok(())
+        let ranges = ranges.buffered(self.engine.options.requests.max(1));
+        ranges.try_collect::<()>().await
     }
 
     /// Checked, dressed, on the disk, and in its place.

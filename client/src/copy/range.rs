@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use remo_files::LongFile;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::error::CopyError;
-use super::watch::Watcher;
 use crate::remo2::{Failure, Get, Remote, Sink};
 
 /// One range on its way.
@@ -21,11 +22,11 @@ pub(super) struct Range {
     pub(super) offset: u64,
     pub(super) length: u64,
     pub(super) etag: String,
-    pub(super) writing: Writing,
+    pub(super) to: Queue,
 }
 
 impl Range {
-    pub(super) async fn come(mut self) -> Result<io::Result<()>, CopyError> {
+    pub(super) async fn come(mut self) -> Result<(), CopyError> {
         let _permit = self.lanes.acquire().await;
         let get = Get {
             path: &self.path,
@@ -33,39 +34,44 @@ impl Range {
             length: self.length,
             etag: Some(self.etag.clone()),
         };
-        let got = self.remote.get(get, &mut self.writing).await;
-        if let Some(error) = self.writing.failed.take() {
-            return Ok(Err(error));
-        }
-        if got?.end < self.offset + self.length {
+        let got = self.remote.get(get, &mut self.to).await?;
+        if got.end < self.offset + self.length {
             return Err(Failure::Changed.into());
         }
-        Ok(Ok(()))
-    }
-}
-
-/// Where the bytes of a range go.
-pub(super) struct Writing {
-    pub(super) file: Arc<LongFile>,
-    pub(super) from: Vec<u8>,
-    pub(super) watcher: Arc<dyn Watcher>,
-    pub(super) failed: Option<io::Error>,
-}
-
-impl Sink for Writing {
-    async fn take(&mut self, offset: u64, data: Bytes) -> Result<(), Failure> {
-        if let Err(error) = write_at(&self.file, offset, &data) {
-            let told = io::Error::new(error.kind(), error.to_string());
-            self.failed = Some(error);
-            return Err(Failure::Output(told));
-        }
-        if self.file.wrote(data.len()) {
-            let file = self.file.clone();
-            tokio::task::spawn_blocking(move || file.sync());
-        }
-        self.watcher.moved(&self.from, data.len() as i64);
         Ok(())
     }
+}
+
+/// The way of bytes to the thread that writes them.
+#[derive(Clone)]
+pub(super) struct Queue(mpsc::Sender<(u64, Bytes)>);
+
+impl Sink for Queue {
+    async fn take(&mut self, offset: u64, data: Bytes) -> Result<(), Failure> {
+        let sent = self.0.send((offset, data)).await;
+        sent.map_err(|_| Failure::Output(io::Error::other("what came cannot be written")))
+    }
+}
+
+/// Writes to a file what comes by the queue, until nobody sends any more, and says of each piece how long it was. It is one
+/// thread: the system lets but one write to a file at a time, and has the others wait without giving way.
+pub(super) fn write_queued(
+    file: Arc<LongFile>,
+    moved: impl Fn(usize) + Send + 'static,
+) -> (Queue, JoinHandle<io::Result<()>>) {
+    let (to, mut pieces) = mpsc::channel::<(u64, Bytes)>(QUEUED);
+    let writing = tokio::task::spawn_blocking(move || {
+        while let Some((offset, data)) = pieces.blocking_recv() {
+            write_at(&file, offset, &data)?;
+            moved(data.len());
+            if file.wrote(data.len()) {
+                let file = file.clone();
+                tokio::task::spawn_blocking(move || file.sync());
+            }
+        }
+        Ok(())
+    });
+    (Queue(to), writing)
 }
 
 /// Writes data into a file that has holes where nothing was written: runs of zeros stay holes.
@@ -80,6 +86,9 @@ pub(super) fn write_at(file: &File, offset: u64, data: &[u8]) -> io::Result<()> 
     }
     Ok(())
 }
+
+/// Pieces that wait to be written, of a token each: they bring the threads that open and the one that writes apart.
+const QUEUED: usize = 32;
 
 /// Bytes of zeros that are left out.
 const HOLE: usize = 64 * 1024;

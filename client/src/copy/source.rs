@@ -2,10 +2,11 @@
 //! In which order they are gone through is `walk`'s.
 
 use std::fs::File;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use remo_files::append_at;
 use rustix::fs::Dir;
 
 use super::error::CopyError;
@@ -147,12 +148,10 @@ impl Reader {
     pub(super) async fn read(&self, offset: u64, length: usize) -> Result<Bytes, CopyError> {
         match &self.bytes {
             Content::Here(file) => {
-                let mut room = BytesMut::zeroed(length);
-                match file.read_exact_at(&mut room, offset) {
-                    Ok(()) => Ok(room.freeze()),
-                    Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                        Err(Failure::Changed.into())
-                    }
+                let mut data = Vec::new();
+                match append_at(file, offset, length, &mut data) {
+                    Ok(read) if read == length => Ok(data.into()),
+                    Ok(_) => Err(Failure::Changed.into()),
                     Err(error) => Err(CopyError::local("read", &self.path)(error)),
                 }
             }

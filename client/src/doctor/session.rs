@@ -141,7 +141,7 @@ impl Session {
             sealer.padding((left / 4 * 3 - FRAME).min(PIECE), now(), &mut out)?;
         }
         let number = sealer.finish(&Object::new(), now(), &mut out)?;
-        Ok((out.text, number))
+        Ok((out.text.to_vec(), number))
     }
 
     /// Reads what came as the answer to the request of this number.

@@ -4,7 +4,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use remo_protocol::fernet::{FernetKey, Sealed};
+use bytes::Bytes;
+use remo_protocol::fernet::{FernetKey, Sealed, Shelf};
 use remo_protocol::remo2::answer::Part;
 use remo_protocol::remo2::handshake::SessionKeys;
 use remo_protocol::remo2::json::Object;
@@ -46,6 +47,7 @@ struct Here {
     cookie: HeaderValue,
     counter: Mutex<Counter>,
     transport: Transport,
+    shelf: Shelf,
 }
 
 /// One attempt at something.
@@ -72,7 +74,7 @@ pub(crate) struct Ready<'a> {
 
 #[derive(Debug)]
 enum Form<'a> {
-    Here(&'a Here, Vec<u8>, Number),
+    Here(&'a Here, Bytes, Number),
     Agent(agent::Exchange),
 }
 
@@ -95,6 +97,7 @@ impl Live {
             cookie,
             counter: Mutex::default(),
             transport,
+            shelf: Shelf::default(),
         };
         let hold = Hold::Here(Box::new(here));
         Ok(Self::new(keys.session, Duration::ZERO, hold))
@@ -153,8 +156,8 @@ impl Here {
     fn seal(
         &self,
         request: Request<'_>,
-    ) -> Result<(Vec<u8>, Number), remo_protocol::refusal::Refusal> {
-        let mut out = Sealed::default();
+    ) -> Result<(Bytes, Number), remo_protocol::refusal::Refusal> {
+        let mut out = Sealed::on(&self.shelf);
         let number = self
             .counter
             .lock()
@@ -170,14 +173,14 @@ impl Here {
             sealer.fill(length, now(), &mut out)?;
         }
         let number = sealer.finish(&Object::new(), now(), &mut out)?;
-        Ok((out.text, number))
+        Ok((out.text.take(), number))
     }
 
     /// Sends a body, and waits for the head of what answers it.
     async fn post(
         &self,
         request: Request<'_>,
-        body: Vec<u8>,
+        body: Bytes,
         number: &Number,
     ) -> Result<Answer, Fault> {
         let begun = Instant::now();

@@ -143,6 +143,6 @@ impl State {
             sealer.data(Stream::Main, piece, 0, &mut out).unwrap();
         }
         sealer.finish(&object(trailer), 0, &mut out).unwrap();
-        out.text
+        out.text.to_vec()
     }
 }

@@ -297,7 +297,7 @@ pub fn seal_with(mut sealer: Sealer, pieces: &[&[u8]], whole: bool) -> Vec<u8> {
     if whole {
         sealer.finish(now(), &mut out).unwrap();
     }
-    out.text
+    out.text.to_vec()
 }
 
 /// A response with a length, after which the connection ends.

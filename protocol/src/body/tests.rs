@@ -32,7 +32,7 @@ fn answer(pieces: &[&[u8]]) -> Vec<u8> {
         sealer.seal(piece, NOW, &mut out).unwrap();
     }
     sealer.finish(NOW, &mut out).unwrap();
-    out.text
+    out.text.to_vec()
 }
 
 fn open(body: &[Bytes], number: RequestNumber, status: u16) -> Result<Vec<u8>, Refusal> {

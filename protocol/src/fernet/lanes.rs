@@ -167,18 +167,14 @@ pub(super) fn seal(
     joint: &[u8],
     out: &mut Sealed,
 ) {
-    let begin = out.text.len();
     let more: usize = pieces
         .iter()
         .map(|piece| text_length(piece) + joint.len())
         .sum();
-    // With room for the end of the line, which alone would double what the text takes.
-    out.text.reserve(more + b"\r\n".len());
-    out.text.resize(begin + more - joint.len().min(more), 0);
     let windows = out.windows.len().max(pieces.len());
     out.windows.resize(windows, [0; _]);
 
-    let mut text = out.text.get_mut(begin..).unwrap_or_default();
+    let mut text = out.text.room(more - joint.len().min(more));
     let mut lanes = Vec::with_capacity(pieces.len());
     for ((piece, iv), window) in pieces.iter().zip(ivs).zip(&mut out.windows) {
         if !lanes.is_empty() {

@@ -3,6 +3,7 @@
 
 mod lanes;
 mod mac;
+mod text;
 
 use std::{fmt, sync::Arc};
 
@@ -18,7 +19,10 @@ use bytes::Bytes;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-pub use self::lanes::LANES;
+pub use self::{
+    lanes::LANES,
+    text::{Shelf, Text},
+};
 use self::{lanes::Window, mac::MacKey};
 use crate::{limits, refusal::Refusal};
 
@@ -252,8 +256,18 @@ impl fmt::Debug for Piece<'_> {
 #[derive(Debug, Default)]
 pub struct Sealed {
     /// The tokens as they travel.
-    pub text: Vec<u8>,
+    pub text: Text,
     windows: Vec<Window>,
+}
+
+impl Sealed {
+    /// Nothing yet; the memory of long texts comes from a shelf, and goes there.
+    pub fn on(shelf: &Shelf) -> Self {
+        Self {
+            text: Text::on(shelf),
+            ..Self::default()
+        }
+    }
 }
 
 const VERSION: u8 = 0x80;
@@ -272,7 +286,7 @@ mod tests {
     fn seal(data: &[u8]) -> Vec<u8> {
         let mut out = Sealed::default();
         key().seal(&[], data, 1_700_000_000, &mut out).unwrap();
-        out.text
+        out.text.to_vec()
     }
 
     #[test]
@@ -325,7 +339,7 @@ mod tests {
                     key().seal_with(piece.head, piece.data, 7, iv, &mut alone);
                 }
                 assert_eq!(
-                    together.text, alone.text,
+                    *together.text, *alone.text,
                     "{count} tokens with heads of {head}"
                 );
             }

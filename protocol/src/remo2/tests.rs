@@ -17,6 +17,7 @@ fn object(text: &str) -> Object {
 
 fn lines(out: &Sealed) -> Vec<Vec<u8>> {
     out.text
+        .to_vec()
         .split_inclusive(|&byte| byte == b'\n')
         .map(|line| line.trim_ascii_end().to_vec())
         .collect()

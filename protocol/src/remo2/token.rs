@@ -177,7 +177,7 @@ impl Writer {
         out: &mut Sealed,
     ) -> Result<(), Refusal> {
         for batch in data.chunks(LANES * limits::TOKEN_DATA) {
-            let data: Vec<&[u8]> = batch.chunks(limits::TOKEN_DATA).collect();
+            let data: Vec<&[u8]> = batch.chunks(share(batch.len())).collect();
             let count = u32::try_from(data.len()).unwrap_or(u32::MAX);
             let next = self
                 .next
@@ -197,6 +197,17 @@ impl Writer {
         Ok(())
     }
 }
+
+/// Bytes of each token of a batch: all lanes go to its end together, where that is not for a few bytes each.
+fn share(batch: usize) -> usize {
+    batch
+        .div_ceil(LANES)
+        .next_multiple_of(64)
+        .clamp(SHORT, limits::TOKEN_DATA)
+}
+
+/// Bytes of data below which a token is not worth what it takes beside them.
+const SHORT: usize = 16 * 1024;
 
 const END_OF_LINE: &[u8] = b"\r\n";
 const HEADER: usize = 1 + 8 + 4;

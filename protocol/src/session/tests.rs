@@ -23,7 +23,7 @@ impl Floored {
 fn token(data: &[u8], at: u64) -> String {
     let mut out = Sealed::default();
     key().seal(&[], data, at, &mut out).unwrap();
-    String::from_utf8(out.text).unwrap()
+    String::from_utf8(out.text.to_vec()).unwrap()
 }
 
 /// The body of a request of dialect 0.6.

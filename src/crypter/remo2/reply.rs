@@ -1,6 +1,6 @@
 //! An answer of remo/2, sealed as it comes about: its head, data of a channel, its trailer.
 
-use std::{io, mem, time::Duration};
+use std::{io, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -61,13 +61,13 @@ impl Sealing {
                 );
                 let sealer = self.begin(taken, &head, &mut out)?;
                 sealer.finish(&Object::new(), self.clock.now(), &mut out)?;
-                Ok(Body::from(out.text))
+                Ok(Body::from(out.text.take()))
             }
             Reply::Object { trailer, pause } => {
                 let sealer = self.begin(taken, &object(json!({"status": 200})), &mut out)?;
                 if pause.is_zero() {
                     sealer.finish(&trailer, self.clock.now(), &mut out)?;
-                    return Ok(Body::from(out.text));
+                    return Ok(Body::from(out.text.take()));
                 }
                 Ok(Body::from_stream(stream::unfold(
                     Some((self, sealer, out, trailer, pause)),
@@ -120,12 +120,12 @@ impl Sealing {
     )> {
         let (this, sealer, mut out, trailer, pause) = state?;
         if !out.text.is_empty() {
-            let head = mem::take(&mut out.text).into();
+            let head = out.text.take();
             return Some((Ok(head), Some((this, sealer, out, trailer, pause))));
         }
         tokio::time::sleep(pause).await;
         let finished = sealer.finish(&trailer, this.clock.now(), &mut out);
-        Some((finished.map(|()| out.text.into()).map_err(cut), None))
+        Some((finished.map(|()| out.text.take()).map_err(cut), None))
     }
 }
 
@@ -174,13 +174,13 @@ impl Press {
                 self.sealer
                     .finish(&trailer, now, &mut self.out)
                     .map_err(cut)?;
-                Ok((mem::take(&mut self.out.text).into(), None))
+                Ok((self.out.text.take(), None))
             }
         }
     }
 
     fn sealed(&mut self) -> Bytes {
-        mem::take(&mut self.out.text).into()
+        self.out.text.take()
     }
 }
 
@@ -196,7 +196,7 @@ impl Telling {
     async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
         // The head goes out at once: it tells the client that the path streams.
         if !self.out.text.is_empty() {
-            let sealed = mem::take(&mut self.out.text).into();
+            let sealed = self.out.text.take();
             return Ok(Some((sealed, self)));
         }
         let Some(mut sealer) = self.sealer.take() else {
@@ -222,7 +222,7 @@ impl Telling {
                 .finish(&trailer(&ending), now, &mut self.out)
                 .map_err(cut)?,
         }
-        let sealed = mem::take(&mut self.out.text).into();
+        let sealed = self.out.text.take();
         Ok(Some((sealed, self)))
     }
 }

@@ -273,7 +273,7 @@ impl Session {
             sealer.data(piece, 0, &mut out).unwrap();
         }
         let number = sealer.finish(&Object::new(), 0, &mut out).unwrap();
-        (out.text, number)
+        (out.text.to_vec(), number)
     }
 
     fn open(&self, body: &[u8], number: &Number) -> Option<Opened> {
