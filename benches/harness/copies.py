@@ -1,8 +1,8 @@
 """Copies of a large file, and of a tree of small ones, each way."""
 
+import itertools
 import os
 import shlex
-import shutil
 import subprocess
 import time
 
@@ -89,14 +89,15 @@ def tree(stage):
         return
     prepare(stage)
     count = 500 if stage.small else 10_000
-    source, target = stage.path("tree"), stage.path("tree-copy")
+    source = stage.path("tree")
     make_tree(source, count)
+    targets = fresh_targets(stage, "tree-copy")
 
-    def fresh(act):
+    def checked_tree(act):
         def whole():
-            shutil.rmtree(target, ignore_errors=True)
+            target = next(targets)
             begin = time.monotonic()
-            act()
+            act(target)
             seconds = time.monotonic() - begin
             subprocess.run(["diff", "-r", source, target], check=True)
             return seconds
@@ -105,19 +106,33 @@ def tree(stage):
     def shell(line):
         subprocess.run(["bash", "-c", line], check=True, stdout=subprocess.DEVNULL)
 
-    ssh = shlex.join(stage.ssh_command())
-    here, there = shlex.quote(source), shlex.quote(target)
-    tar_up = "tar -C %s -cf - . | %s %s" % (here, ssh, shlex.quote("mkdir -p %s && tar -C %s -xf -" % (there, there)))
-    tar_down = "mkdir -p %s && %s %s | tar -C %s -xf -" % (there, ssh, shlex.quote("tar -C %s -cf - ." % here), there)
-    rounds = max(2, stage.rounds // 2)
-    for way, ours, theirs, line in (
-            ("up", (source, "here:" + target), (source, stage.there(target)), tar_up),
-            ("down", ("here:" + source, target), (stage.there(source), target), tar_down)):
-        times = take_turns(rounds, fresh(lambda: run_cp(stage, "-r", *ours)), fresh(lambda: stage.scp(*theirs, "-r")),
-                           fresh(lambda: shell(line)))
+    ssh, here = shlex.join(stage.ssh_command()), shlex.quote(source)
+
+    def tar_up(target):
+        there = "mkdir -p %s && tar -C %s -xf -" % (shlex.quote(target), shlex.quote(target))
+        shell("tar -C %s -cf - . | %s %s" % (here, ssh, shlex.quote(there)))
+
+    def tar_down(target):
+        there = shlex.quote("tar -C %s -cf - ." % here)
+        shell("mkdir -p %s && %s %s | tar -C %s -xf -" % (shlex.quote(target), ssh, there, shlex.quote(target)))
+
+    rounds = max(2, stage.rounds // 2 + 1)
+    for way, remo, scp, tar in (
+            ("up", lambda target: run_cp(stage, "-r", source, "here:" + target),
+             lambda target: stage.scp(source, stage.there(target), "-r"), tar_up),
+            ("down", lambda target: run_cp(stage, "-r", "here:" + source, target),
+             lambda target: stage.scp(stage.there(source), target, "-r"), tar_down)):
+        times = take_turns(rounds, checked_tree(remo), checked_tree(scp), checked_tree(tar))
         what = "%d files of 4 KiB %s" % (count, way)
         yield compare("%s, remo cp / scp -r" % what, 0.3, times[0], times[1], ("remo", "scp"), 1, "s")
         yield compare("%s, remo cp / tar over ssh" % what, 1.5, times[0], times[2], ("remo", "tar"), 1, "s")
+
+
+def fresh_targets(stage, name):
+    """A new name each time. What was there is removed in the end only: where ext4 has no journal it looks, for minutes
+    after a file was removed, at each number of one before it makes another, and that would be all that is measured."""
+    for number in itertools.count():
+        yield stage.path("%s-%d" % (name, number))
 
 
 def make_tree(path, count):

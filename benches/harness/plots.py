@@ -2,7 +2,6 @@
 
 import math
 import os
-import shutil
 import statistics
 import subprocess
 
@@ -50,19 +49,12 @@ def by_files(stage):
     if not copies.can_copy(stage) or stage.ssh_missing:
         return {}
     copies.prepare(stage)
-    target = stage.path("grown-tree-copy")
+    targets = copies.fresh_targets(stage, "grown-tree-copy")
     for count in (10, 100, 500) if stage.small else (10, 100, 1000, 10_000):
         source = stage.path("grown-tree-%d" % count)
         copies.make_tree(source, count)
-
-        def remo():
-            shutil.rmtree(target, ignore_errors=True)
-            return copies.run_cp(stage, "-r", source, "here:" + target)[0]
-
-        def scp():
-            shutil.rmtree(target, ignore_errors=True)
-            stage.scp(source, stage.there(target), "-r")
-        put(curves, count, take_turns(2, remo, scp))
+        put(curves, count, take_turns(2, lambda: copies.run_cp(stage, "-r", source, "here:" + next(targets))[0],
+                                      lambda: stage.scp(source, stage.there(next(targets)), "-r")))
     return curves
 
 

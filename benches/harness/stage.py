@@ -166,12 +166,16 @@ class Stage:
 def run(command, environment):
     """Runs a command; gives its seconds and its peak memory in KiB."""
     begin = time.monotonic()
-    process = subprocess.Popen(command, env=environment, **QUIET)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit("run: failed (%d): %s" % (process.returncode, " ".join(command)))
-    return time.monotonic() - begin, usage.ru_maxrss
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, env=environment, stderr=said, **QUIET)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            sys.stderr.buffer.write(said.read())
+            sys.exit("run: failed (%d): %s" % (process.returncode, " ".join(command)))
+    return seconds, usage.ru_maxrss
 
 
 def memory(pid, name):

@@ -2,6 +2,7 @@
 //! once for their id.
 
 use std::{
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -17,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     PATIENCE, Pieces,
+    batch::{self, One},
     change::Change,
     facts,
     hash::Hashes,
@@ -37,6 +39,8 @@ pub(crate) struct Files {
     hashes: Hashes,
     /// Long works that are done at once.
     works: Arc<Semaphore>,
+    /// Of them, those that hold many files open.
+    batches: Arc<Semaphore>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -69,6 +73,7 @@ impl Files {
             uploads: Uploads::new(state),
             hashes: Hashes::default(),
             works: Arc::new(Semaphore::new(WORKS)),
+            batches: Arc::new(Semaphore::new(BATCHES)),
             stopping: Arc::default(),
         }
     }
@@ -103,6 +108,11 @@ impl Files {
             Ok((head, Box::new(range) as Box<dyn Pieces>))
         })
         .await
+    }
+
+    /// Many small files, whole.
+    pub(crate) async fn get_all(&self, paths: Vec<PathBuf>) -> Result<Box<dyn Pieces>, Refused> {
+        blocking(move || Ok(Box::new(batch::get(&paths)) as Box<dyn Pieces>)).await
     }
 
     /// The entries of a folder.
@@ -148,6 +158,30 @@ impl Files {
         match deed.settled(PATIENCE).await {
             State::Over(result) => result.map(|_| told(None, true)),
             State::Busy | State::Open(_) => Ok(told(None, false)),
+        }
+    }
+
+    /// Puts many small files, once for their id.
+    pub(crate) async fn put_all(
+        self: &Arc<Self>,
+        user: UserName,
+        id: ActId,
+        files: Vec<One>,
+        data: Vec<Bytes>,
+    ) -> Result<Object, Refused> {
+        let about = objects(files.iter().map(|file| &*file.path));
+        let (deed, is_new) = self.acts.deed(&user, id, "put", about, State::Busy)?;
+        if is_new {
+            let batches = self.batches.clone();
+            let work = async move {
+                let _permit = batches.acquire().await;
+                blocking(move || Ok(batch::put(&files, data))).await
+            };
+            self.carry_out_async(user, id, work);
+        }
+        match deed.settled(PATIENCE).await {
+            State::Over(result) => result.map(told_of_all),
+            State::Busy | State::Open(_) => Ok(Object::new()),
         }
     }
 
@@ -290,10 +324,19 @@ impl Files {
         id: ActId,
         work: impl FnOnce() -> Result<u64, Refused> + Send + 'static,
     ) {
+        self.carry_out_async(user, id, blocking(work));
+    }
+
+    fn carry_out_async(
+        self: &Arc<Self>,
+        user: UserName,
+        id: ActId,
+        work: impl Future<Output = Result<u64, Refused>> + Send + 'static,
+    ) {
         let files = self.clone();
         tokio::spawn(async move {
             let _permit = files.works.acquire().await;
-            let result = blocking(work).await;
+            let result = work.await;
             let free = result.as_ref().is_err_and(is_free);
             files.acts.settle(&user, id, &result, free);
         });
@@ -307,6 +350,18 @@ async fn ended(deed: &Deed, received: u64) -> Result<Object, Refused> {
         State::Open(Some(refused)) => Err(refused),
         State::Open(None) | State::Busy => Ok(told(Some(received), false)),
     }
+}
+
+/// Which of many did not go, by their places.
+fn told_of_all(failed: u64) -> Object {
+    let mut trailer = told(None, true);
+    let places: Vec<u32> = (0..u64::BITS)
+        .filter(|place| failed >> place & 1 == 1)
+        .collect();
+    if !places.is_empty() {
+        trailer.insert("failed".into(), places.into());
+    }
+    trailer
 }
 
 fn told(received: Option<u64>, done: bool) -> Object {
@@ -385,11 +440,27 @@ fn busy() -> Refused {
 
 /// A digest of what an upload is about.
 fn object(path: &Path) -> u128 {
-    use std::os::unix::ffi::OsStrExt;
-    let digest: [u8; 32] = Sha256::digest(path.as_os_str().as_bytes()).into();
+    digest(Sha256::new_with_prefix(path.as_os_str().as_bytes()))
+}
+
+/// The same of many; never that of one.
+fn objects<'a>(paths: impl Iterator<Item = &'a Path>) -> u128 {
+    let mut hash = Sha256::new_with_prefix(b"\0");
+    for path in paths {
+        hash.update(path.as_os_str().as_bytes());
+        hash.update(b"\0");
+    }
+    digest(hash)
+}
+
+fn digest(hash: Sha256) -> u128 {
+    let digest: [u8; 32] = hash.finalize().into();
     let first = digest.first_chunk::<16>().copied().unwrap_or_default();
     u128::from_be_bytes(first)
 }
 
 /// Long works at once: hashing, removing, syncing.
 const WORKS: usize = 64;
+
+/// Works at once that hold up to [`batch::MOST`] files open each.
+const BATCHES: usize = 4;

@@ -29,6 +29,11 @@ pub(crate) fn etag(stat: &Stat) -> String {
     )
 }
 
+/// Whether its last change is so old that the next one will have another time.
+pub(crate) fn is_settled(stat: &Stat) -> bool {
+    since(stat).is_none_or(|age| age >= TICK)
+}
+
 /// The facts of an open file, once its last change is so old that the next one will have another time.
 pub(crate) fn settled(file: &File) -> io::Result<Stat> {
     let mut stat = fstat(file)?;

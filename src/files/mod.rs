@@ -1,6 +1,7 @@
 //! Files by name: read, replaced as a whole, looked after. How they are spoken of on the wire is not known here.
 
 mod acts;
+mod batch;
 mod change;
 mod facts;
 mod hash;
@@ -24,6 +25,7 @@ use remo_files::ReplaceError;
 use remo_protocol::remo2::json::Object;
 
 pub(crate) use acts::{Files, Op, Put};
+pub(crate) use batch::{MOST, One};
 pub(crate) use change::Change;
 pub(crate) use read::open;
 pub(crate) use target::Attributes;

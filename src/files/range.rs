@@ -34,8 +34,16 @@ pub(crate) struct Range {
     stopping: Arc<AtomicBool>,
 }
 
-/// Opens a regular file; a link is followed, a pipe is not waited for, and a device is not touched.
+/// Opens a regular file; a link is followed, a pipe is not waited for, and a device is not touched. Its last change is old
+/// enough for its facts to tell the next.
 pub(crate) fn open(path: &Path) -> Result<(File, Stat), Refused> {
+    let (file, _) = look(path)?;
+    let stat = facts::settled(&file).map_err(|error| refused("read", path, &error))?;
+    Ok((file, stat))
+}
+
+/// The same as it is now.
+pub(crate) fn look(path: &Path) -> Result<(File, Stat), Refused> {
     let failed = |error: io::Error| refused("read", path, &error);
     // Looked at before it is opened, since opening alone can start something in a device.
     let there = rustix::fs::stat(path).map_err(|error| failed(error.into()))?;
@@ -43,7 +51,7 @@ pub(crate) fn open(path: &Path) -> Result<(File, Stat), Refused> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = openat(CWD, path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
     let file = File::from(file);
-    let stat = facts::settled(&file).map_err(failed)?;
+    let stat = fstat(&file).map_err(|error| failed(error.into()))?;
     // And again, since another may stand there now.
     check(path, &stat)?;
     Ok((file, stat))

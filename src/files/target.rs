@@ -10,6 +10,7 @@ use std::{
         unix::ffi::OsStrExt,
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use remo_protocol::remo2::json::Object;
@@ -31,7 +32,7 @@ use crate::channels::Refused;
 /// Where something is, or will be.
 #[derive(Debug)]
 pub(crate) struct Target {
-    pub(crate) folder: OwnedFd,
+    pub(crate) folder: Arc<OwnedFd>,
     pub(crate) name: OsString,
     path: PathBuf,
     /// The path ended with a stroke: it can only be a folder.
@@ -81,7 +82,7 @@ impl Target {
         let folder = openat(CWD, OsStr::from_bytes(folder), flags, Mode::empty())
             .map_err(|error| refused(verb, path, &error.into()))?;
         Ok(Self {
-            folder,
+            folder: folder.into(),
             name: OsStr::from_bytes(name).to_owned(),
             path: path.to_owned(),
             is_folder: trimmed.len() < bytes.len(),
@@ -89,13 +90,19 @@ impl Target {
     }
 
     /// The same folder, and another name in it.
-    pub(crate) fn beside(&self, name: String) -> io::Result<Self> {
-        Ok(Self {
-            folder: self.folder.try_clone()?,
-            path: self.path.with_file_name(&name),
-            name: name.into(),
+    pub(crate) fn beside(&self, name: OsString) -> Self {
+        let path = self.path.with_file_name(&name);
+        Self::within(self.folder.clone(), name, &path)
+    }
+
+    /// A name, in a folder that is open.
+    pub(crate) fn within(folder: Arc<OwnedFd>, name: OsString, path: &Path) -> Self {
+        Self {
+            folder,
+            name,
+            path: path.to_owned(),
             is_folder: false,
-        })
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -169,11 +176,16 @@ impl Target {
     ) -> io::Result<()> {
         attributes.give(file, old)?;
         file.sync_all()?;
-        match making {
-            Making::Called(name) => renameat(&self.folder, name, &self.folder, &self.name)?,
-            Making::Nameless => self.link(file)?,
-        }
+        self.place(file, making)?;
         self.sync()
+    }
+
+    /// Gives a file that is on the disk its name here.
+    pub(crate) fn place(&self, file: &File, making: Making<'_>) -> io::Result<()> {
+        match making {
+            Making::Called(name) => Ok(renameat(&self.folder, name, &self.folder, &self.name)?),
+            Making::Nameless => self.link(file),
+        }
     }
 
     fn link(&self, file: &File) -> io::Result<()> {
@@ -199,19 +211,24 @@ impl Target {
         Ok(renamed?)
     }
 
-    /// The folder's entries are on the disk. A folder that may be written but not read cannot be synced.
+    /// The folder's entries are on the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match openat(&self.folder, ".", flags, Mode::empty()) {
-            Ok(folder) => Ok(rustix::fs::fsync(folder)?),
-            Err(Errno::ACCESS) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        sync(&self.folder)
     }
 
     /// Removes the name, which is no folder's.
     pub(crate) fn unlink(&self) -> io::Result<()> {
         Ok(unlinkat(&self.folder, &self.name, AtFlags::empty())?)
+    }
+}
+
+/// Puts a folder's entries on the disk. One that may be written but not read cannot be synced.
+pub(crate) fn sync(folder: &OwnedFd) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match openat(folder, ".", flags, Mode::empty()) {
+        Ok(folder) => Ok(rustix::fs::fsync(folder)?),
+        Err(Errno::ACCESS) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -226,7 +243,7 @@ impl Attributes {
         }
     }
 
-    fn give(self, file: &File, old: Option<Old>) -> io::Result<()> {
+    pub(crate) fn give(self, file: &File, old: Option<Old>) -> io::Result<()> {
         if let Some(old) = old {
             let own = fstat(file)?;
             if geteuid().is_root() && (own.st_uid, own.st_gid) != old.owner {

@@ -62,9 +62,7 @@ impl Upload {
     ) -> Result<Self, Refused> {
         let target = Target::of(path, "write")?;
         target.replaces()?;
-        let part = target
-            .beside(format!(".remo-unfinished-{id}"))
-            .map_err(|error| target.refused("write", error))?;
+        let part = target.beside(format!(".remo-unfinished-{id}").into());
         let failed = |error| kept(path, &error);
         let record = records.map_or(Ok(None), |records| records.find(user, id));
         if let Some(record) = record.map_err(failed)? {
@@ -292,9 +290,7 @@ impl Drop for Upload {
 /// Removes what is left of an upload that nobody goes on with.
 pub(crate) fn sweep(id: ActId, record: &Record) -> Result<(), Refused> {
     let target = Target::of(&record.path, "sweep")?;
-    let part = target
-        .beside(format!(".remo-unfinished-{id}"))
-        .map_err(|error| target.refused("sweep", error))?;
+    let part = target.beside(format!(".remo-unfinished-{id}").into());
     match take_up(&part) {
         Ok(_) => part.unlink().map_err(|error| part.refused("sweep", error)),
         // Gone, or not ours.

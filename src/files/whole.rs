@@ -21,11 +21,7 @@ pub(crate) fn put(
     attributes: Attributes,
     sha256: Option<[u8; 32]>,
 ) -> Result<u64, Refused> {
-    if let Some(sha256) = sha256 {
-        let mut hash = Sha256::new();
-        data.iter().for_each(|piece| hash.update(piece));
-        same(path, hash, sha256)?;
-    }
+    proved(path, data, sha256)?;
     let target = Target::of(path, "write")?;
     let old = target.replaces()?;
     let made = target.make(attributes.first_mode(old));
@@ -35,15 +31,23 @@ pub(crate) fn put(
         target.put(&file, making, attributes, old).map(|()| size)
     });
     if written.is_err()
-        && let Some(name) = name.and_then(|name| name.into_string().ok())
-        && let Ok(made) = target.beside(name)
+        && let Some(name) = name
     {
-        let _ = made.unlink();
+        let _ = target.beside(name).unlink();
     }
     written.map_err(|error| target.refused("write", error))
 }
 
-fn write(file: &File, data: &[Bytes]) -> std::io::Result<u64> {
+/// Whether these bytes have this hash, where one is given.
+pub(crate) fn proved(path: &Path, data: &[Bytes], sha256: Option<[u8; 32]>) -> Result<(), Refused> {
+    let Some(sha256) = sha256 else { return Ok(()) };
+    let mut hash = Sha256::new();
+    data.iter().for_each(|piece| hash.update(piece));
+    same(path, hash, sha256)
+}
+
+/// Writes these bytes into an empty file; gives how many they are.
+pub(crate) fn write(file: &File, data: &[Bytes]) -> std::io::Result<u64> {
     let mut at = 0;
     for piece in data {
         sparse::write(file, piece, at)?;

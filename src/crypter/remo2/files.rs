@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     channels::{ActId, Refused},
-    files::{Attributes, Change, Files, Op, Put},
+    files::{Attributes, Change, Files, MOST, One, Op, Put},
     session::remo2::Session,
 };
 
@@ -26,7 +26,14 @@ pub(crate) enum FileAct {
         length: Option<u64>,
         hash: bool,
     },
+    GetAll {
+        paths: Vec<PathBuf>,
+    },
     Put(Put),
+    PutAll {
+        id: ActId,
+        files: Vec<One>,
+    },
     List {
         path: PathBuf,
     },
@@ -61,10 +68,24 @@ impl FileAct {
                 let (head, pieces) = files.get(path, offset, length, hash).await?;
                 return Ok(Reply::Pieces { head, pieces });
             }
+            Self::GetAll { mut paths } => {
+                for path in &mut paths {
+                    *path = files.path(path);
+                }
+                let pieces = files.get_all(paths).await?;
+                let head = Object::new();
+                return Ok(Reply::Pieces { head, pieces });
+            }
             Self::List { path } => {
                 let pieces = files.list(files.path(&path)).await?;
                 let head = Object::new();
                 return Ok(Reply::Pieces { head, pieces });
+            }
+            Self::PutAll { id, files: mut all } => {
+                for file in &mut all {
+                    file.path = files.path(&file.path);
+                }
+                files.put_all(user, id, all, data).await?
             }
             Self::Put(mut put) => {
                 put.path = files.path(&put.path);
@@ -91,6 +112,14 @@ impl FileAct {
 
 pub(super) fn get(members: &mut Members, data: &[Bytes]) -> Result<FileAct, Refused> {
     no_data(data)?;
+    if let Some(all) = members.objects("files", MOST)? {
+        let path = |mut one: Members| {
+            let path = one.path("path")?;
+            one.finish().map(|()| path)
+        };
+        let paths = all.into_iter().map(path).collect::<Result<_, _>>()?;
+        return Ok(FileAct::GetAll { paths });
+    }
     Ok(FileAct::Get {
         path: members.path("path")?,
         offset: members.number("offset")?.unwrap_or_default(),
@@ -101,6 +130,19 @@ pub(super) fn get(members: &mut Members, data: &[Bytes]) -> Result<FileAct, Refu
 
 /// Its data are not looked at here, but for their length.
 pub(super) fn put(members: &mut Members, length: u64) -> Result<FileAct, Refused> {
+    if let Some(all) = members.objects("files", MOST)? {
+        let files = all.into_iter().map(one).collect::<Result<Vec<_>, _>>()?;
+        let sum = files
+            .iter()
+            .try_fold(0_u64, |sum, file| sum.checked_add(file.size));
+        if sum != Some(length) {
+            return Err(bad(
+                "the data are not as long as the 'size' of all files together",
+            ));
+        }
+        let id = members.id()?;
+        return Ok(FileAct::PutAll { id, files });
+    }
     let put = Put {
         id: members.id()?,
         path: members.path("path")?,
@@ -117,6 +159,22 @@ pub(super) fn put(members: &mut Members, length: u64) -> Result<FileAct, Refused
         return Err(bad("the data go beyond the 'size'"));
     }
     Ok(FileAct::Put(put))
+}
+
+/// One of many files.
+fn one(mut members: Members) -> Result<One, Refused> {
+    let one = One {
+        path: members.path("path")?,
+        size: members
+            .number("size")?
+            .ok_or_else(|| bad("the member 'size' of a file is missing"))?,
+        attributes: Attributes {
+            mode: members.mode()?,
+            mtime: members.mtime()?,
+        },
+        sha256: members.sha256()?,
+    };
+    members.finish().map(|()| one)
 }
 
 pub(super) fn fs(members: &mut Members, data: &[Bytes]) -> Result<FileAct, Refused> {

@@ -138,6 +138,26 @@ impl Members {
         Ok(object.map(Self))
     }
 
+    /// A list of objects, at most so many.
+    pub(super) fn objects(
+        &mut self,
+        name: &str,
+        most: usize,
+    ) -> Result<Option<Vec<Self>>, Refused> {
+        let all = self.take(name, |value| {
+            list(value, |item| match item {
+                Value::Object(object) => Some(Self(object)),
+                _ => None,
+            })
+        })?;
+        match &all {
+            Some(all) if all.is_empty() || all.len() > most => {
+                Err(bad(format!("'{name}' has none, or more than {most}")))
+            }
+            _ => Ok(all),
+        }
+    }
+
     /// Nothing may be left.
     pub(super) fn finish(self) -> Result<(), Refused> {
         match self.0.keys().next() {
