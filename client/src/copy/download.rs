@@ -10,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use remo_files::LongFile;
 use rustix::fs::{FlockOperation, XattrFlags, fgetxattr, flock, fsetxattr};
 
+use super::batch::{self, Small, Way};
 use super::engine::Engine;
 use super::error::CopyError;
 use super::folder::{Folder, dress};
@@ -22,7 +23,7 @@ use super::target::Target;
 use super::walk::Item;
 use super::watch::Outcome;
 use crate::hex;
-use crate::remo2::{Failure, Get, Got, Kind, Remote};
+use crate::remo2::{Failure, Get, Got, Kind, Remote, Whole};
 
 /// Copies a file into a folder. Nothing, where it is on its last way, and its end is told there.
 pub(super) async fn download(
@@ -31,6 +32,7 @@ pub(super) async fn download(
     folder: &Folder,
     item: &Item,
     target: &Arc<Target>,
+    together: bool,
 ) -> Result<Option<Outcome>, CopyError> {
     let path = target.place.path_of(&item.copy);
     let there = folder
@@ -58,6 +60,23 @@ pub(super) async fn download(
     {
         return Ok(Some(Outcome::Identical));
     }
+    let one = if together && item.entry.size <= batch::SMALL && !engine.options.verify {
+        let small = Small {
+            item: item.clone(),
+            target: target.clone(),
+            size: item.entry.size,
+            way: Way::Down(Box::new(one)),
+        };
+        match engine.join(small).await {
+            Err(Small {
+                way: Way::Down(one),
+                ..
+            }) => *one,
+            _ => return Ok(None),
+        }
+    } else {
+        one
+    };
     if item.entry.size <= SMALL
         && let Some((file, made, size)) = one.small().await?
     {
@@ -77,9 +96,9 @@ pub(super) async fn download(
 }
 
 /// A file on its way here.
-struct Download {
+pub(super) struct Download {
     engine: Arc<Engine>,
-    remote: Arc<Remote>,
+    pub(super) remote: Arc<Remote>,
     folder: Folder,
     from: Vec<u8>,
     name: Vec<u8>,
@@ -150,22 +169,43 @@ impl Download {
                 continue;
             }
             let size = data.len() as u64;
-            let (file, made) = self.write_small(data, got).await?;
+            let (file, made) = self.write_small(&data, &got)?;
             self.engine.watcher.moved(&self.from, size as i64);
             return Ok(Some((file, made, size)));
         }
         Err(Failure::Changed.into())
     }
 
-    async fn write_small(
+    /// A file that came with others.
+    pub(super) fn land(
         &self,
-        data: Bytes,
-        got: Got,
-    ) -> Result<(File, Option<Vec<u8>>), CopyError> {
+        came: Whole,
+        item: &Item,
+        target: &Arc<Target>,
+    ) -> Result<Landing, CopyError> {
+        let got = Got {
+            mode: came.mode,
+            mtime: came.mtime,
+            ..Got::default()
+        };
+        let (file, made) = self.write_small(&came.data, &got)?;
+        let size = came.data.len() as u64;
+        self.engine.watcher.moved(&self.from, size as i64);
+        Ok(Landing {
+            file,
+            made,
+            folder: self.folder.clone(),
+            size,
+            item: item.clone(),
+            target: target.clone(),
+        })
+    }
+
+    fn write_small(&self, data: &Bytes, got: &Got) -> Result<(File, Option<Vec<u8>>), CopyError> {
         let made = self.folder.nameless().and_then(|(file, made)| {
-            write_at(&file, 0, &data)?;
+            write_at(&file, 0, data)?;
             file.set_len(data.len() as u64)?;
-            self.dress(&file, &got)?;
+            self.dress(&file, got)?;
             Ok((file, made))
         });
         made.map_err(self.writing())

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::JoinSet;
 
 use super::afterwards::Afterwards;
+use super::batch::Small;
 use super::counts::Counts;
 use super::error::CopyError;
 use super::folder::Traits;
@@ -30,7 +31,9 @@ pub(super) struct Engine {
     pub(super) notes: Option<PathBuf>,
     /// Whether owners may be set here.
     pub(super) is_root: bool,
-    /// Where small files go on; closed in the end.
+    /// Where small files wait for others to go with, as long as the server takes them so; closed in the end.
+    together: Mutex<Option<mpsc::Sender<Small>>>,
+    /// Where small files go on that came here; closed in the end.
     landing: Mutex<Option<mpsc::Sender<Landing>>>,
     afterwards: Mutex<Afterwards>,
     counts: Counts,
@@ -40,6 +43,7 @@ impl Engine {
     pub(super) fn new(
         options: Options,
         watcher: Arc<dyn Watcher>,
+        together: mpsc::Sender<Small>,
         landing: mpsc::Sender<Landing>,
     ) -> Self {
         Self {
@@ -48,6 +52,7 @@ impl Engine {
             is_root: rustix::process::geteuid().is_root(),
             options,
             watcher,
+            together: Mutex::new(Some(together)),
             landing: Mutex::new(Some(landing)),
             afterwards: Mutex::default(),
             counts: Counts::default(),
@@ -158,7 +163,10 @@ impl Engine {
 
     async fn take(self: &Arc<Self>, item: Item, target: Arc<Target>) -> Result<(), CopyError> {
         let landed = match item.entry.kind {
-            Kind::File => self.file(&item, &target).await,
+            Kind::File => {
+                self.watcher.begun(&item.path(), item.entry.size);
+                self.file(&item, &target, true).await
+            }
             Kind::Link => self.link(&item, &target).await.map(Some),
             Kind::Folder => Ok(Some(Outcome::LeftOut(
                 "it is a folder (-r copies folders)".into(),
@@ -167,17 +175,37 @@ impl Engine {
                 "it is no file, folder or link: pipes, sockets and devices are not copied".into(),
             ))),
         };
+        self.landed(&item, &target, landed).await
+    }
+
+    /// Copies a file that did not go with others.
+    pub(super) async fn alone(
+        self: &Arc<Self>,
+        item: Item,
+        target: Arc<Target>,
+    ) -> Result<(), CopyError> {
+        let landed = self.file(&item, &target, false).await;
+        self.landed(&item, &target, landed).await
+    }
+
+    /// Counts and tells how it ended. Nothing, where somebody else will.
+    pub(super) async fn landed(
+        &self,
+        item: &Item,
+        target: &Arc<Target>,
+        landed: Result<Option<Outcome>, CopyError>,
+    ) -> Result<(), CopyError> {
         match landed {
             Ok(None) => return Ok(()),
             Ok(Some(outcome)) => {
                 if matches!(outcome, Outcome::Copied | Outcome::Identical) {
                     self.note(&target.place, &item.copy, &item.entry)?;
                 }
-                self.ended(&item, item.entry.size, outcome);
+                self.ended(item, item.entry.size, outcome);
             }
             Err(error) => self.failed(&item.path(), item.entry.kind.name(), error)?,
         }
-        self.release(&target).await
+        self.release(target).await
     }
 
     /// Copies a file. Nothing, where somebody else will tell how it ended.
@@ -185,15 +213,15 @@ impl Engine {
         self: &Arc<Self>,
         item: &Item,
         target: &Arc<Target>,
+        together: bool,
     ) -> Result<Option<Outcome>, CopyError> {
-        self.watcher.begun(&item.path(), item.entry.size);
         match (&item.source, &target.place) {
             (_, Place::There(remote, _)) => {
                 let path = target.place.path_of(&item.copy);
-                upload::upload(self, remote, &path, item).await.map(Some)
+                upload::upload(self, remote, &path, item, target, together).await
             }
             (Source::There(remote, _), Place::Here(folder, _)) => {
-                download::download(self, remote, folder, item, target).await
+                download::download(self, remote, folder, item, target, together).await
             }
             (Source::Here(..), Place::Here(..)) => {
                 Err(CopyError::Refused("neither side names a server".into()))
@@ -277,6 +305,34 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether small files go with others.
+    pub(super) fn go_together(&self) -> bool {
+        self.queue().is_some()
+    }
+
+    /// The server takes no files together.
+    pub(super) fn go_alone(&self) {
+        self.together
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+
+    /// Lets a small file wait for others; gives it back where it is to go alone.
+    pub(super) async fn join(&self, small: Small) -> Result<(), Small> {
+        match self.queue() {
+            Some(to) => to.send(small).await.map_err(|sent| sent.0),
+            None => Err(small),
+        }
+    }
+
+    fn queue(&self) -> Option<mpsc::Sender<Small>> {
+        self.together
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// Hands a small file on.
     pub(super) async fn hand_on(&self, landing: Landing) -> Result<(), CopyError> {
         let to = self
@@ -307,7 +363,7 @@ impl Engine {
 }
 
 /// How a task ended.
-fn ended(
+pub(super) fn ended(
     done: Option<Result<Result<(), CopyError>, tokio::task::JoinError>>,
 ) -> Result<(), CopyError> {
     match done {

@@ -2,11 +2,12 @@
 //! What is shown of them is not decided here: a [`Watcher`] is told.
 //!
 //! `roots` finds what was typed, `walk` goes through it, `engine` lets many files go at once by `download` and `upload`,
-//! `landing` puts small files on the disk together. `folder` reaches everything here name by name, so that no server leads
+//! `batch` has small files go many at a time, `landing` puts them on the disk together. `folder` reaches everything here name by name, so that no server leads
 //! a copy out of its target. What breaks off is gone on with: here from a `.NAME.remo-partial` beside the target, there
 //! under the id that `note` keeps.
 
 mod afterwards;
+mod batch;
 mod counts;
 mod download;
 mod engine;
@@ -27,12 +28,15 @@ mod walk;
 mod watch;
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use self::engine::Engine;
-use self::target::Place;
+use self::spawned::{Spawned, spawned};
+use self::target::{Place, Target};
+use self::walk::Item;
 use crate::remo2::Remote;
 
 pub use self::error::CopyError;
@@ -84,18 +88,14 @@ pub async fn copy(
     let mut items = roots::sources(sources, options.recursive).await?;
     let target = roots::target(target, &mut items).await?;
     let (to, landings) = mpsc::channel(landing::TOGETHER);
-    let engine = Arc::new(Engine::new(options, watcher, to));
-    let landing = tokio::spawn(landing::land_all(engine.clone(), landings));
+    let (together, waiting) = mpsc::channel(batch::WAITING);
+    let engine = Arc::new(Engine::new(options, watcher, together, to));
+    let landing = spawned(landing::land_all(engine.clone(), landings));
+    let going = spawned(batch::go_all(engine.clone(), waiting));
     let place = target.place.clone();
-    let done = engine.run(items, target).await;
+    run(&engine, items, target, going).await?;
     engine.close();
-    let landed = landing.await;
-    done?;
-    landed.unwrap_or_else(|_| {
-        Err(CopyError::Refused(
-            "a task of this program broke off".into(),
-        ))
-    })?;
+    landing.await?;
     engine.afterwards(&place).await?;
     if engine.options.owners && !engine.is_root && matches!(place, Place::Here(..)) {
         let remark = "owners are not kept: only root may set them";
@@ -107,4 +107,26 @@ pub async fn copy(
         synced.map_err(CopyError::local("write", path))?;
     }
     Ok(engine.summary())
+}
+
+/// Runs to the end of what goes with others, too; and no further than where that fails.
+async fn run(
+    engine: &Arc<Engine>,
+    items: Vec<Item>,
+    target: Arc<Target>,
+    mut going: Spawned<()>,
+) -> Result<(), CopyError> {
+    let mut running = pin!(engine.run(items, target));
+    tokio::select! {
+        done = &mut running => {
+            done?;
+            engine.go_alone();
+            going.await
+        }
+        // It ends early as well where the server takes no files together.
+        gone = &mut going => {
+            gone?;
+            running.await
+        }
+    }
 }

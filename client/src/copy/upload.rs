@@ -7,12 +7,14 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use remo_protocol::remo2::session_id::Run;
 
+use super::batch::{SMALL, Small, Way};
 use super::engine::Engine;
 use super::error::CopyError;
 use super::note::{Note, Noted};
 use super::part::{BUSY, PAUSE, Part, is_passing};
 use super::source::Reader;
 use super::spawned::spawned;
+use super::target::Target;
 use super::walk::Item;
 use super::watch::Outcome;
 use crate::remo2::{Change, Channel, Failure, Kind, Last, Put, Remote, Stored};
@@ -23,7 +25,9 @@ pub(super) async fn upload(
     remote: &Arc<Remote>,
     path: &[u8],
     item: &Item,
-) -> Result<Outcome, CopyError> {
+    target: &Arc<Target>,
+    together: bool,
+) -> Result<Option<Outcome>, CopyError> {
     for _ in 0..TRIES {
         let reader = Reader::open(&item.source, &item.name).await?;
         let one = Upload {
@@ -34,24 +38,29 @@ pub(super) async fn upload(
             reader,
         };
         if engine.options.skip_identical && one.is_identical().await? {
-            return Ok(Outcome::Identical);
+            return Ok(Some(Outcome::Identical));
         }
-        match one.send().await {
+        let sent = if together && one.reader.size <= SMALL && engine.go_together() {
+            one.join(item, target).await
+        } else {
+            one.send().await.map(|()| Some(Outcome::Copied))
+        };
+        match sent {
             Err(error) if error.is_changed() => {
                 let remark = "it changed while it was copied: it is begun again";
-                engine.watcher.remarked(&one.from, remark);
+                engine.watcher.remarked(&item.path(), remark);
             }
-            sent => return sent.map(|()| Outcome::Copied),
+            sent => return sent,
         }
     }
     Err(Failure::Changed.into())
 }
 
 /// A file on its way there.
-struct Upload {
+pub(super) struct Upload {
     engine: Arc<Engine>,
-    remote: Arc<Remote>,
-    path: Vec<u8>,
+    pub(super) remote: Arc<Remote>,
+    pub(super) path: Vec<u8>,
     from: Vec<u8>,
     reader: Reader,
 }
@@ -128,6 +137,30 @@ impl Upload {
         })
     }
 
+    /// A file that goes with others. Nothing, since they tell how it ends.
+    async fn join(self, item: &Item, target: &Arc<Target>) -> Result<Option<Outcome>, CopyError> {
+        let size = self.reader.size;
+        let length = usize::try_from(size).unwrap_or(usize::MAX);
+        let data = self.reader.read(0, length).await?;
+        self.reader.check().await?;
+        let last = self.last(self.engine.options.verify).await?;
+        let engine = self.engine.clone();
+        let small = Small {
+            item: item.clone(),
+            target: target.clone(),
+            size,
+            way: Way::Up(Box::new(self), data, last),
+        };
+        match engine.join(small).await {
+            Ok(()) => Ok(None),
+            Err(Small {
+                way: Way::Up(one, ..),
+                ..
+            }) => one.send().await.map(|()| Some(Outcome::Copied)),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// A file that goes by one request.
     async fn small(&self) -> Result<(), CopyError> {
         let size = self.reader.size;
@@ -151,11 +184,15 @@ impl Upload {
                 // Another run of the server knows of no id: what it came to is seen by the file itself.
                 Err(CopyError::Remote(Failure::Restarted)) => {
                     if self.is_there().await? {
-                        return self.went();
+                        self.went();
+                        return Ok(());
                     }
                 }
                 Err(error) => return Err(error),
-                Ok(stored) if stored.done => return self.went(),
+                Ok(stored) if stored.done => {
+                    self.went();
+                    return Ok(());
+                }
                 Ok(_) => {}
             }
         }
@@ -163,11 +200,9 @@ impl Upload {
     }
 
     /// All of it has come to its place, by one request.
-    fn went(&self) -> Result<(), CopyError> {
-        self.engine
-            .watcher
-            .moved(&self.from, self.reader.size as i64);
-        Ok(())
+    pub(super) fn went(&self) {
+        let size = self.reader.size as i64;
+        self.engine.watcher.moved(&self.from, size);
     }
 
     /// Asks for the end until it is there, or parts are missing before it.

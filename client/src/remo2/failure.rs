@@ -58,6 +58,9 @@ pub enum Failure {
     /// Another session has taken the channel over.
     #[error("it was attached from elsewhere (remo attach takes it back)")]
     Taken,
+    /// It is more than one request carries on this path.
+    #[error("it does not fit into one request on this path")]
+    Unfit,
     /// A file became another while it was read.
     #[error("it changed while it was read")]
     Changed,
@@ -100,7 +103,7 @@ impl Failure {
     pub fn is_of_the_act(&self) -> bool {
         matches!(
             self,
-            Self::Refused { .. } | Self::Gone | Self::Changed | Self::Misbehaved(_)
+            Self::Refused { .. } | Self::Gone | Self::Unfit | Self::Changed | Self::Misbehaved(_)
         )
     }
 

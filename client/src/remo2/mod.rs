@@ -27,8 +27,8 @@ mod who;
 
 pub use channel::{Channel, Ended};
 pub use failure::Failure;
+pub(crate) use files::{BATCH, Get, Got, Last, Put, Sink, Small, Store, Stored, Whole, is_plain};
 pub use files::{Change, Entry, Kind, Listing, Time};
-pub(crate) use files::{Get, Got, Last, Put, Sink, Store, Stored, is_plain};
 pub use forward::Forwarding;
 pub use memory::Memory;
 pub use opening::{Opening, Size};

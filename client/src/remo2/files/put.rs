@@ -131,6 +131,11 @@ impl Act for Part<'_> {
 impl Last {
     fn members(&self, head: &mut Object) {
         head.insert("last".into(), true.into());
+        self.facts(head);
+    }
+
+    /// What the file is to be, without a word of when.
+    pub(super) fn facts(&self, head: &mut Object) {
         if let Some(mode) = self.mode {
             head.insert("mode".into(), mode.into());
         }
