@@ -1,3 +1,4 @@
+mod batches;
 mod folders;
 mod ranges;
 mod uploads;

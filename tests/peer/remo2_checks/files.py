@@ -7,6 +7,7 @@ import os
 import random
 import stat
 import threading
+import time
 
 from remo2_checks.suite import MIB, check, equal, expect, good, new_id, refused
 
@@ -227,6 +228,45 @@ def put_is_carried_out_once_for_its_id(scene):
         refused(client.call("cmd", {"id": one, "line": "true"}), 409, "id_used")
         with scene.login() as later:
             equal(good(put(later, path, b"mine", id=one, last=True)).tail["done"], True, "in a later session")
+
+
+@check()
+def put_of_many_files_is_done_once_and_names_what_did_not_go(scene):
+    folder, one = scene.file("many"), new_id()
+    os.mkdir(folder)
+    os.mkdir(os.path.join(folder, "7"))
+    files = [{"path": os.path.join(folder, str(at)), "size": at, "mode": 0o600, "mtime": 1e9} for at in range(64)]
+    data = b"".join(noise(at, at) for at in range(64))
+    with scene.login() as client:
+        answer = good(client.call("put", {"id": one, "files": files}, data))
+        equal((answer.tail["done"], answer.tail.get("failed")), (True, [7]), "the end")
+        for at in set(range(64)) - {7}:
+            equal(content(files[at]["path"]), noise(at, at), "file %d" % at)
+        equal(stat.S_IMODE(os.stat(files[1]["path"]).st_mode), 0o600, "mode")
+        fill(files[1]["path"], b"of another since")
+        with scene.login() as later:
+            equal(good(later.call("put", {"id": one, "files": files}, data)).tail["failed"], [7], "again")
+        equal(content(files[1]["path"]), b"of another since", "content")
+        refused(client.call("put", {"id": new_id(), "files": files}, data[1:]), 400, "bad_request")
+        refused(client.call("put", {"id": new_id(), "files": files + files[:1]}, data), 400, "bad_request")
+
+
+@check()
+def get_of_many_files_gives_each_whole_or_not(scene):
+    paths = [fill(scene.file("file%d" % at), noise(at * 100, at)) for at in range(20)]
+    for path in paths:
+        os.utime(path, (1e9, 1e9))
+    time.sleep(0.05)  # what changed a moment ago is not given
+    with scene.login() as client:
+        files = [{"path": path} for path in paths + [scene.file("none"), "/dev/zero"]]
+        answer = good(client.call("get", {"files": files}))
+        said, at = answer.tail["files"], 0
+        equal((len(said), said[20:]), (22, [None, None]), "what is said")
+        for number, facts in enumerate(said[:20]):
+            equal(facts["size"], number * 100, "size")
+            equal(answer.main[at:at + facts["size"]], noise(number * 100, number), "file %d" % number)
+            at += facts["size"]
+        equal(len(answer.main), at, "bytes")
 
 
 @check()
