@@ -105,7 +105,9 @@ def quantile(values, share):
 
 def logins(stage):
     """Log-ins on all cores: the server's processor time beside that of the primitives, and who waits meanwhile."""
-    found = stage.ask_load("logins", 200 if stage.small else 1000)
+    server = stage.fresh_server()
+    found = stage.ask_load("logins", 200 if stage.small else 1000, server)
+    stage.stop(server)
     detail = "%.0f a second, %.3g ms of the server each, primitives %.3g ms" % (
         found["a_second"], found["server_ms"], found["primitives_ms"])
     yield Row("log-in, server's time / primitives", found["ratio"], 1.2, detail)

@@ -117,6 +117,11 @@ impl Answer {
         }
     }
 
+    /// Whether it tells of an end, and of what comes before only by the way.
+    pub(crate) fn waits_for_end(&self) -> bool {
+        matches!(self.patience, Patience::End(_) | Patience::AtOnce)
+    }
+
     /// Where the two streams begin: what `H` says.
     pub(crate) fn begins(&self) -> (u64, u64) {
         (self.out, self.err)

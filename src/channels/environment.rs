@@ -1,7 +1,7 @@
 //! What a process of a channel finds around it: the home, the shell and the clean environment of the
 //! server's user.
 
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::OnceLock};
 
 /// The user that the server runs as.
 #[derive(Clone, Debug)]
@@ -12,17 +12,24 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// As the user database of the system has it; without an entry there, what is always right.
+    /// As the user database of the system has it when it is first asked; without an entry there, what is always right.
     pub(crate) fn own() -> Self {
+        static OWN: OnceLock<Account> = OnceLock::new();
+        if let Some(own) = OWN.get() {
+            return own.clone();
+        }
         let known = nix::unistd::User::from_uid(nix::unistd::Uid::effective())
             .ok()
             .flatten();
         match known {
-            Some(user) => Self {
-                name: user.name,
-                home: user.dir,
-                shell: sound(user.shell),
-            },
+            Some(user) => OWN
+                .get_or_init(|| Self {
+                    name: user.name,
+                    home: user.dir,
+                    shell: sound(user.shell),
+                })
+                .clone(),
+            // Where the database could not be asked, it may be later.
             None => Self {
                 name: "unknown".into(),
                 home: "/".into(),

@@ -58,13 +58,14 @@ pub(super) fn open(
     window: usize,
     living: &Arc<Living>,
 ) -> Result<Arc<Channel>, Refused> {
+    let has_none = verb == "cmd" && input.as_ref().is_none_or(Vec::is_empty);
     let Started {
         group,
         input: to,
         output,
         second,
         master,
-    } = start.start(living)?;
+    } = start.start(has_none, living)?;
     let end = group.end();
     let tail = if master.is_some() { TAIL } else { 0 };
     let mut second_window = Window::new(window, 0);
@@ -87,8 +88,10 @@ pub(super) fn open(
         keep: start.keep,
     };
     let channel = Channel::new(verb, None, beginning);
-    let here = channel.clone();
-    channel.spawn(async move { drop(here.give_input(to).await) });
+    if let Some(to) = to {
+        let here = channel.clone();
+        channel.spawn(async move { drop(here.give_input(to).await) });
+    }
     let here = channel.clone();
     channel.spawn(async move { drop(here.take_output(output, Stream::Main).await) });
     if let Some(second) = second {

@@ -52,7 +52,8 @@ pub(crate) struct Start {
 /// A process that was started, and our ends of its streams.
 pub(super) struct Started {
     pub(super) group: Group,
-    pub(super) input: Sender,
+    /// None, where it was given an input that has ended.
+    pub(super) input: Option<Sender>,
     pub(super) output: Receiver,
     pub(super) second: Option<Receiver>,
     /// The terminal, where it has one.
@@ -60,8 +61,8 @@ pub(super) struct Started {
 }
 
 impl Start {
-    /// Starts it.
-    pub(super) fn start(&self, living: &Arc<Living>) -> Result<Started, Refused> {
+    /// Starts it, with an input that is to come, unless it `has_none`.
+    pub(super) fn start(&self, has_none: bool, living: &Arc<Living>) -> Result<Started, Refused> {
         let account = Account::own();
         let (program, arguments) = self.words(&account);
         let folder = self.cwd.clone().unwrap_or_else(|| account.home.clone());
@@ -84,7 +85,7 @@ impl Start {
         );
 
         let started = match &self.terminal {
-            None => self.with_pipes(&program, &arguments, &folder, environment, living),
+            None => self.with_pipes(&program, &arguments, &folder, environment, has_none, living),
             Some(terminal) => {
                 on_terminal(terminal, &program, &arguments, &folder, environment, living)
             }
@@ -110,10 +111,12 @@ impl Start {
         arguments: &[OsString],
         folder: &PathBuf,
         environment: BTreeMap<OsString, OsString>,
+        has_none: bool,
         living: &Arc<Living>,
     ) -> io::Result<Started> {
         use std::os::unix::process::CommandExt;
         let (stdin, input) = io::pipe()?;
+        let input = Some(input).filter(|_| !has_none);
         let (output, stdout) = io::pipe()?;
         let found = found(program, &environment);
         let mut command = Command::new(
@@ -141,7 +144,8 @@ impl Start {
         let group = Group::spawn(&mut command, living)?;
         // It holds our copies of the process's ends.
         drop(command);
-        let input = Sender::from_owned_fd(input.into())?;
+        let input = input.map(|input| Sender::from_owned_fd(input.into()));
+        let input = input.transpose()?;
         let output = Receiver::from_owned_fd(output.into())?;
         Ok(Started {
             group,
@@ -203,7 +207,7 @@ fn on_terminal(
     let output = Receiver::from_owned_fd_unchecked(master.try_clone()?)?;
     Ok(Started {
         group,
-        input,
+        input: Some(input),
         output,
         second: None,
         master: Some(master),

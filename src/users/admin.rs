@@ -6,7 +6,7 @@ use remo_protocol::keys::{KeyError, UserKey};
 use remo_protocol::name::UserName;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::sqlite::{put_floor, read_key};
+use super::sqlite::{put_floor, stored};
 use super::{SqliteUserService, UsersError};
 
 /// In which form a key is stored: each version of the Python server reads its own only, this server
@@ -173,7 +173,7 @@ fn entries(connection: &Connection) -> Result<Vec<Entry>, rusqlite::Error> {
         .query_map((), |row| {
             Ok(Entry {
                 name: row.get(0)?,
-                key: read_key(row.get_ref(1)?),
+                key: stored(row.get_ref(1)?).and_then(UserKey::from_stored),
                 floor: row.get(2)?,
             })
         })?

@@ -3,6 +3,7 @@
 
 mod admin;
 mod error;
+mod known;
 mod memory;
 mod sqlite;
 

@@ -18,6 +18,7 @@ use remo_protocol::name::UserName;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
+use super::known::Known;
 use super::{User, UserService, UsersError};
 
 /// A user database in an SQLite file. A change to the file, or another file put in its place, counts
@@ -26,6 +27,7 @@ use super::{User, UserService, UsersError};
 pub struct SqliteUserService {
     pub(super) path: PathBuf,
     open: Mutex<Open>,
+    known: Known,
     /// Floors that the file does not take.
     kept: Mutex<HashMap<UserName, AnyDialect>>,
 }
@@ -71,6 +73,7 @@ impl SqliteUserService {
         Self {
             path: path.to_owned(),
             open: Mutex::new(open),
+            known: Known::default(),
             kept: Mutex::default(),
         }
     }
@@ -101,7 +104,9 @@ impl SqliteUserService {
             .prepare_cached("SELECT pub FROM users WHERE user = ?1")
             .map_err(|error| self.wrong(error))?;
         lookup
-            .query_row((name.as_str(),), |row| Ok(read_key(row.get_ref(0)?)))
+            .query_row((name.as_str(),), |row| {
+                Ok(stored(row.get_ref(0)?).and_then(|key| self.known.read(key)))
+            })
             .optional()
             .map_err(|error| self.wrong(error))
     }
@@ -227,9 +232,9 @@ pub(super) fn put_floor(
 }
 
 /// Python stores keys as BLOB values; other programs may write text.
-pub(super) fn read_key(stored: ValueRef<'_>) -> Result<UserKey, KeyError> {
-    match stored {
-        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => UserKey::from_stored(bytes),
+pub(super) fn stored(value: ValueRef<'_>) -> Result<&[u8], KeyError> {
+    match value {
+        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => Ok(bytes),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => Err(KeyError::NotPem),
     }
 }

@@ -94,6 +94,7 @@ impl Crypter {
             clock: self.settings.clock.clone(),
         }
         .response(taken, reply)
+        .await
     }
 
     async fn judged(

@@ -12,6 +12,7 @@ use remo_protocol::{
     remo2::{answer, json::Object, numbers::Taken},
 };
 use serde_json::json;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     channels::{Answer, Ending, Exit, Part, Refused, Stream},
@@ -42,8 +43,8 @@ pub(super) struct Sealing {
 
 impl Sealing {
     /// The answer to the request whose number is taken.
-    pub(super) fn response(self, taken: Taken, reply: Reply) -> Response<Body> {
-        let body = self.body(taken, reply);
+    pub(super) async fn response(self, taken: Taken, reply: Reply) -> Response<Body> {
+        let body = self.body(taken, reply).await;
         let mut response = Response::new(body.unwrap_or_else(|refusal| {
             Body::from_stream(stream::once(async move { Err::<Bytes, _>(cut(refusal)) }))
         }));
@@ -52,7 +53,7 @@ impl Sealing {
         response
     }
 
-    fn body(self, taken: Taken, reply: Reply) -> Result<Body, Refusal> {
+    async fn body(self, taken: Taken, reply: Reply) -> Result<Body, Refusal> {
         let mut out = Sealed::default();
         match reply {
             Reply::Refused(refused) => {
@@ -92,12 +93,15 @@ impl Sealing {
             Reply::Channel { mut head, answer } => {
                 head.insert("status".into(), 200.into());
                 let sealer = self.begin(taken, &head, &mut out)?;
-                let told = Telling {
+                let mut told = Telling {
                     clock: self.clock,
                     sealer: Some(sealer),
                     out,
                     answer,
                 };
+                if told.ends_soon().await? {
+                    return Ok(Body::from(told.out.text.take()));
+                }
                 Ok(Body::from_stream(stream::try_unfold(told, Telling::next)))
             }
         }
@@ -193,37 +197,57 @@ struct Telling {
 }
 
 impl Telling {
+    /// Waits a moment, where nobody wants to hear of it at once: an answer that has ended by then goes out as a whole.
+    async fn ends_soon(&mut self) -> Result<bool, Refusal> {
+        let soon = Instant::now() + SOON;
+        while self.answer.waits_for_end() && self.out.text.len() < SHORT {
+            let Ok(part) = timeout_at(soon, self.answer.next()).await else {
+                return Ok(false);
+            };
+            self.tell(part)?;
+            if self.sealer.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
         // The head goes out at once: it tells the client that the path streams.
         if !self.out.text.is_empty() {
             let sealed = self.out.text.take();
             return Ok(Some((sealed, self)));
         }
-        let Some(mut sealer) = self.sealer.take() else {
+        if self.sealer.is_none() {
             return Ok(None);
+        }
+        let part = self.answer.next().await;
+        self.tell(part).map_err(cut)?;
+        let sealed = self.out.text.take();
+        Ok(Some((sealed, self)))
+    }
+
+    /// Seals a piece. After the end there is no more.
+    fn tell(&mut self, part: Part) -> Result<(), Refusal> {
+        let Some(mut sealer) = self.sealer.take() else {
+            return Ok(());
         };
         let now = self.clock.now();
-        match self.answer.next().await {
+        match part {
             Part::Data(stream, data) => {
                 let stream = match stream {
                     Stream::Main => answer::Stream::Main,
                     Stream::Second => answer::Stream::Second,
                 };
-                sealer
-                    .data(stream, &data, now, &mut self.out)
-                    .map_err(cut)?;
-                self.sealer = Some(sealer);
+                sealer.data(stream, &data, now, &mut self.out)?;
             }
-            Part::Silence => {
-                sealer.padding(0, now, &mut self.out).map_err(cut)?;
-                self.sealer = Some(sealer);
+            Part::Silence => sealer.padding(0, now, &mut self.out)?,
+            Part::End(ending) => {
+                return sealer.finish(&trailer(&ending), now, &mut self.out);
             }
-            Part::End(ending) => sealer
-                .finish(&trailer(&ending), now, &mut self.out)
-                .map_err(cut)?,
         }
-        let sealed = self.out.text.take();
-        Ok(Some((sealed, self)))
+        self.sealer = Some(sealer);
+        Ok(())
     }
 }
 
@@ -266,6 +290,12 @@ pub(super) fn object(value: serde_json::Value) -> Object {
         _ => Object::new(),
     }
 }
+
+/// How long the end of an answer is waited for before it begins.
+const SOON: Duration = Duration::from_millis(5);
+
+/// Bytes of an answer that are held back for its end.
+const SHORT: usize = 64 * 1024;
 
 fn cut(refusal: Refusal) -> io::Error {
     tracing::error!(refusal = refusal.name(), "answer cut");
