@@ -60,7 +60,9 @@ def keys(stage):
             yield Row("key echo " + word, found[0] * 1e3, None, "ms")
         else:
             detail = "remo %.3g ms, ssh %.3g ms" % tuple(seconds * 1e3 for seconds in found)
-            yield Row("key echo %s, remo shell / ssh" % word, found[0] / found[1], 2, detail)
+            # Of few keys the slowest says nothing.
+            goal = None if stage.small and word == "p99" else 2
+            yield Row("key echo %s, remo shell / ssh" % word, found[0] / found[1], goal, detail)
 
 
 class Terminal:

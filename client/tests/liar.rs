@@ -40,7 +40,16 @@ fn asked(head: &Object, name: &str) -> String {
     text.unwrap_or_default().to_owned()
 }
 
+/// As a server answers that knows of no requests for many files.
+fn unknown() -> Lie {
+    let head = json!({"status": 400, "error": "unknown_member", "message": "'files' is not known"});
+    (head, Vec::new(), json!({}))
+}
+
 fn file(head: &Object, data: &[u8]) -> Lie {
+    if head.contains_key("files") {
+        return unknown();
+    }
     let number = |name: &str| head[name].as_u64().unwrap() as usize;
     let rest = data.get(number("offset")..).unwrap_or_default();
     let rest = &rest[..rest.len().min(number("length"))];
@@ -145,6 +154,67 @@ fn a_file_that_never_rests_is_told_and_no_mix_of_versions_is_made() {
     let told = run(&home, "cp", &[&format!("{}:f", liar.url()), "to"]).failure();
     assert!(told.contains("it changed while it was read"), "{told}");
     assert!(!home.path("to").exists());
+}
+
+#[test]
+fn what_is_false_of_many_files_is_not_taken_and_each_is_asked_for_alone() {
+    let one = |size: u64, mode: u64| json!({"size": size, "mode": mode, "mtime": 1});
+    for (said, data) in [
+        (json!([one(3, 0o644), one(3, 0o644)]), b"abc".to_vec()),
+        (
+            json!([one(3, 0o644), one((1 << 53) - 1, 0o644)]),
+            b"abcdef".to_vec(),
+        ),
+        (json!([one(1, 0o644), one(1, 0o644)]), b"abc".to_vec()),
+        (json!([one(3, 0o644)]), b"abc".to_vec()),
+        (json!([null, null, null]), Vec::new()),
+        (json!("files"), Vec::new()),
+        (json!([{"size": 0}, null]), Vec::new()),
+        (json!([one(0, 0o644), null]), vec![0; 3 << 19]),
+    ] {
+        let home = Home::new();
+        let (again, bytes) = (said.clone(), data.clone());
+        let lie = move |head: &Object| match asked(head, "op").as_str() {
+            "ls" => lines(&[entry("a", "file"), entry("b", "file")]),
+            _ if head.contains_key("files") => (
+                json!({"status": 200}),
+                bytes.clone(),
+                json!({"files": again}),
+            ),
+            _ if asked(head, "verb") == "get" => file(head, b"alone"),
+            _ => ok(entry("evil", "dir")),
+        };
+        let liar = Liar::start(&home, lie);
+        run(&home, "cp", &["-r", &format!("{}:evil", liar.url()), "to"]).success();
+        for name in ["to/a", "to/b"] {
+            assert_eq!(home.read(name), b"alone", "{said}");
+        }
+    }
+}
+
+#[test]
+fn what_comes_with_others_lends_no_power_and_stays_in_its_place() {
+    let home = Home::new();
+    let lie = |head: &Object| match asked(head, "op").as_str() {
+        "ls" => lines(&[entry("a", "file"), entry("b", "file")]),
+        _ if head.contains_key("files") => {
+            let one = json!({"size": 2, "mode": 0o106_755, "mtime": 1e300, "path": "../c"});
+            (
+                json!({"status": 200}),
+                b"1111".to_vec(),
+                json!({"files": [one, one]}),
+            )
+        }
+        _ => ok(entry("evil", "dir")),
+    };
+    let liar = Liar::start(&home, lie);
+    run(&home, "cp", &["-r", &format!("{}:evil", liar.url()), "to"]).success();
+    use std::os::unix::fs::MetadataExt;
+    for name in ["to/a", "to/b"] {
+        assert_eq!(home.read(name), b"11");
+        let about = fs::metadata(home.path(name)).unwrap();
+        assert_eq!((about.mode() & 0o7777, about.mtime()), (0o755, 0));
+    }
 }
 
 #[test]

@@ -37,7 +37,8 @@ fn set(what: libc::c_int, value: libc::c_int) {
 #[cfg(target_env = "gnu")]
 const KEPT: libc::c_int = 8 << 20;
 
-#[cfg(all(test, target_env = "gnu"))]
+#[cfg(test)]
+#[cfg(target_env = "gnu")]
 mod tests {
     /// Pages that this process had to be given so far.
     fn faults() -> u64 {

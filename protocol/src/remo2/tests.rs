@@ -47,7 +47,14 @@ fn open(numbers: &Numbers, lines: &[&Vec<u8>]) -> Result<(Vec<u8>, request::Whol
 #[test]
 fn bulk_is_cut_into_tokens_and_comes_out_whole() {
     const LONG: usize = limits::TOKEN_DATA;
-    for (length, tokens) in [(0, 0), (1, 1), (LONG, 1), (LONG + 1, 2), (17 * LONG, 17)] {
+    for (length, tokens) in [
+        (0, 0),
+        (1, 1),
+        (LONG, 4),
+        (6 * LONG, 8),
+        (8 * LONG, 8),
+        (17 * LONG, 20),
+    ] {
         let data: Vec<u8> = (0..length).map(|i| (i / 1000) as u8).collect();
         let mut out = Sealed::default();
         let number = request::Counter::default().draw();
