@@ -13,6 +13,7 @@ use std::{
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use remo_protocol::{dialect::AnyDialect, keys::PrivateKey};
+use tokio::time::timeout;
 
 use crate::{
     clock::Clock,
@@ -111,13 +112,17 @@ impl Application {
         self.0.crypter.files.stop();
     }
 
-    /// Ends all sessions, and waits until every process that was started is gone.
+    /// Ends all sessions, and waits until every process that was started is gone: for 20 s at most, since what a request
+    /// started ends with it, and a program that embeds this may still serve one.
     pub async fn shut_down(&self) {
         self.0.crypter.sessions.end_all();
         self.0.crypter.remo2.end_all();
         self.0.crypter.channels.end_all();
         self.0.crypter.files.end_all();
-        self.0.crypter.desk.living.gone().await;
+        let gone = self.0.crypter.desk.living.gone();
+        if timeout(FAREWELL, gone).await.is_err() {
+            tracing::error!("processes are left: their requests are still served");
+        }
     }
 
     /// How many sessions are logged in to.
@@ -146,6 +151,9 @@ impl Application {
         response
     }
 }
+
+/// How long processes have to end when all sessions have: their own time is 5 s.
+const FAREWELL: Duration = Duration::from_secs(20);
 
 impl Inner {
     async fn answer(

@@ -257,6 +257,16 @@ impl Config {
     /// Python's `log` names a file that says how to log: nothing may be appended to that.
     fn check_log(&self) -> Result<(), ConfigError> {
         let Some(log) = &self.log else { return Ok(()) };
+        let folder = log.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let place = if log.exists() { log } else { folder };
+        rustix::fs::access(place, rustix::fs::Access::WRITE_OK).map_err(|error| {
+            let error = remo_cli::reason(&error.into());
+            value(
+                "log",
+                format_args!("'{}' cannot be written: {error}", log.display()),
+            )
+        })?;
         let Ok(text) = fs::read(log) else {
             return Ok(());
         };

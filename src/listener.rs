@@ -1,8 +1,10 @@
 //! Sockets that connections come in by: TCP, or one of the file system.
 
 use std::{
-    fmt, fs, io,
-    os::unix::fs::FileTypeExt,
+    fmt,
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -97,6 +99,8 @@ impl Listener {
                 remove_stale(path).await?;
                 let socket = UnixListener::bind(path)?;
                 let bound = Some(Bound(path.clone()));
+                // Who may enter its folder may connect, whatever the umask: to connect is to write.
+                fs::set_permissions(path, Permissions::from_mode(0o666))?;
                 Ok(Self {
                     socket: Socket::Unix(socket),
                     address: address.clone(),

@@ -7,7 +7,7 @@ use remo_serv::{
     cli::Cli,
     config::Config,
     listener::Listener,
-    server::{ConnectionLimits, serve},
+    server::{ConnectionLimits, serve_until},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
@@ -50,7 +50,11 @@ fn run(cli: &Cli) -> Result<(), Error> {
             )
         })?;
         let _caught = catch_ignored()?;
-        let stop = stop_signal()?;
+        let (stop, hurry, leave) = (signals(1)?, signals(2)?, signals(3)?);
+        tokio::spawn(async move {
+            leave.await;
+            std::process::exit(1);
+        });
         // What users compare with what `remo trust` shows them.
         let key = settings.key.public().fingerprint();
         tracing::info!(address = %listener.address(), %key, "listening");
@@ -59,11 +63,12 @@ fn run(cli: &Cli) -> Result<(), Error> {
             env!("CARGO_PKG_VERSION"),
             listener.address()
         ))?;
-        serve(
+        serve_until(
             listener,
             Application::new(settings),
             connection_limits(),
             stop,
+            hurry,
         )
         .await;
         Ok(())
@@ -87,24 +92,20 @@ fn catch_ignored() -> io::Result<Vec<Signal>> {
         .collect()
 }
 
-/// Ready at the first SIGTERM or SIGINT; a second one ends the process at once.
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+/// Ready when so many SIGTERM and SIGINT have come: the first stops the server, the second does not wait for requests in
+/// flight, and the third waits for nothing.
+fn signals(count: usize) -> io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tokio::spawn(async move {
+        for _ in 0..count {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            std::process::exit(1);
-        });
+        }
     })
 }
 

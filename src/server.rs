@@ -2,6 +2,7 @@
 //! in time, and end in good order.
 
 use std::{
+    future::pending,
     io,
     pin::Pin,
     sync::Arc,
@@ -55,18 +56,39 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Serves until `stop` is ready. Then no connection is accepted, requests in flight finish within the
-/// grace, and every process ends.
+/// How far the end of a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Serving,
+    /// Requests in flight finish.
+    Finishing,
+    /// What has not finished is cut.
+    Over,
+}
+
+/// Serves until `stop` is ready. Then no connection is accepted, requests in flight finish within the grace, what has not
+/// finished by then is cut, and every process ends.
 pub async fn serve(
     listener: Listener,
     application: Application,
     limits: ConnectionLimits,
     stop: impl Future<Output = ()>,
 ) {
-    let (stopping, stopped) = watch::channel(false);
+    serve_until(listener, application, limits, stop, pending()).await;
+}
+
+/// As [`serve`]; once `hurry` is ready, the grace is over.
+pub async fn serve_until(
+    listener: Listener,
+    application: Application,
+    limits: ConnectionLimits,
+    stop: impl Future<Output = ()>,
+    hurry: impl Future<Output = ()>,
+) {
+    let (stage, stages) = watch::channel(Stage::Serving);
     let places = Arc::new(Semaphore::new(limits.connections));
     {
-        let accepting = accept(&listener, &application, limits, &places, &stopped);
+        let accepting = accept(&listener, &application, limits, &places, &stages);
         tokio::select! {
             () = accepting => {}
             () = stop => {}
@@ -74,16 +96,19 @@ pub async fn serve(
     }
     drop(listener);
     tracing::info!("stopping");
-    let _ = stopping.send(true);
+    stage.send_replace(Stage::Finishing);
     application.stop_waiting();
     let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
     // A connection gives its place back when it ends.
-    if timeout(limits.grace, places.acquire_many(all))
-        .await
-        .is_err()
-    {
+    let finished = tokio::select! {
+        finished = timeout(limits.grace, places.acquire_many(all)) => finished.is_ok(),
+        () = hurry => false,
+    };
+    if !finished {
         tracing::warn!("requests did not finish in time, and are cut");
     }
+    // Whose connection is dropped, its request and what it started is, too.
+    stage.send_replace(Stage::Over);
     application.shut_down().await;
 }
 
@@ -92,15 +117,15 @@ async fn accept(
     application: &Application,
     limits: ConnectionLimits,
     places: &Arc<Semaphore>,
-    stopped: &watch::Receiver<bool>,
+    stages: &watch::Receiver<Stage>,
 ) {
     loop {
         let Ok(place) = places.clone().acquire_owned().await else {
             return;
         };
         match listener.accept().await {
-            Ok(Accepted::Tcp(stream)) => start(stream, application, limits, place, stopped),
-            Ok(Accepted::Unix(stream)) => start(stream, application, limits, place, stopped),
+            Ok(Accepted::Tcp(stream)) => start(stream, application, limits, place, stages),
+            Ok(Accepted::Unix(stream)) => start(stream, application, limits, place, stages),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 // Descriptors may be short: somebody must have time to give one back.
@@ -115,7 +140,7 @@ fn start(
     application: &Application,
     limits: ConnectionLimits,
     place: OwnedSemaphorePermit,
-    stopped: &watch::Receiver<bool>,
+    stages: &watch::Receiver<Stage>,
 ) {
     let service = application
         .clone()
@@ -130,21 +155,28 @@ fn start(
         .header_read_timeout(limits.head_time)
         .max_header_size(limits.head)
         .serve_connection(io, TowerToHyperService::new(service));
-    let mut stopped = stopped.clone();
+    let mut stages = stages.clone();
     tokio::spawn(async move {
         let _place = place;
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = async { let _ = stopped.wait_for(|stopped| *stopped).await.map(drop); } => {
+            () = reached(&mut stages, Stage::Finishing) => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    ended = connection => ended,
+                    () = reached(&mut stages, Stage::Over) => return,
+                }
             }
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "connection ended early");
         }
     });
+}
+
+async fn reached(stages: &mut watch::Receiver<Stage>, stage: Stage) {
+    let _ = stages.wait_for(|now| *now >= stage).await;
 }
 
 /// A stream that breaks when its peer takes nothing of what is written for too long.

@@ -204,6 +204,25 @@ fn many_small_files_are_the_same_both_ways_and_those_that_cannot_go_are_told() {
     cp(&home, &["-r", "--verify", "many/.", &up]).success();
     assert_same(&home.path("many"), &home.path("up"));
 
+    // Names that fill the head of a request before it has sixty-four.
+    let deep = format!("long/{0}/{0}/{0}", "\u{1}".repeat(250));
+    fs::create_dir_all(home.path(&deep)).unwrap();
+    for at in 0..70 {
+        fs::write(home.path(&format!("{deep}/{at}")), [at]).unwrap();
+    }
+    cp(
+        &home,
+        &["-r", "long", &there(&server.url(), &home, "long-up")],
+    )
+    .success();
+    assert_same(&home.path("long"), &home.path("long-up"));
+    cp(
+        &home,
+        &["-r", &there(&server.url(), &home, "long-up"), "long-down"],
+    )
+    .success();
+    assert_same(&home.path("long"), &home.path("long-down"));
+
     for (side, name) in [("up", "a/7"), ("up", "b/c/60"), ("down", "a/8")] {
         let name = home.path(&format!("{side}/{name}"));
         fs::remove_file(&name).unwrap();

@@ -40,12 +40,40 @@ pub(crate) fn words(line: &Bytes) -> Result<Vec<String>, LineError> {
     if line.contains('\0') {
         return Err(LineError::Nul);
     }
-    let words = shell_words::split(line).map_err(|_| LineError::Quote)?;
+    let words = shell_words::split(&plain(line)).map_err(|_| LineError::Quote)?;
     if words.is_empty() {
         Err(LineError::Empty)
     } else {
         Ok(words)
     }
+}
+
+/// The same line with every `#` that begins a word escaped: to a shell's script it would begin a comment, and a command line
+/// has none (Python's server takes it as it is).
+fn plain(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    let (mut quote, mut escaped, mut begins, mut before) = (None, false, true, true);
+    for character in line.chars() {
+        if character == '#' && begins {
+            plain.push('\\');
+        }
+        plain.push(character);
+        let began = begins;
+        begins = !escaped && quote.is_none() && matches!(character, ' ' | '\t' | '\n');
+        if escaped {
+            escaped = false;
+            // An escaped end of a line is nothing at all.
+            begins = character == '\n' && quote.is_none() && before;
+        } else if character == '\\' && quote != Some('\'') {
+            escaped = true;
+            before = began;
+        } else if quote == Some(character) {
+            quote = None;
+        } else if quote.is_none() && matches!(character, '\'' | '"') {
+            quote = Some(character);
+        }
+    }
+    plain
 }
 
 /// The command that these words name, in a process group of its own.
@@ -66,6 +94,13 @@ mod tests {
     #[test]
     fn words_are_split_as_a_shell_splits_them() {
         let split = |line: &str| words(&Bytes::copy_from_slice(line.as_bytes()));
+        assert_eq!(
+            split("#a #b c#d '#e' \"x #y\" '\\' #f \\#g \\ #h \\\n#i j\\\n#k").unwrap(),
+            [
+                "#a", "#b", "c#d", "#e", "x #y", "\\", "#f", "#g", " #h", "#i", "j#k"
+            ],
+            "nothing is a comment"
+        );
         assert_eq!(
             split(r#"a 'b c' "d e" f\ g"#).unwrap(),
             ["a", "b c", "d e", "f g"]

@@ -151,7 +151,7 @@ impl Files {
         let (deed, is_new) = self.acts.deed(&user, id, "fs", 0, State::Busy)?;
         if is_new {
             let stopping = self.stopping.clone();
-            self.carry_out(user, id, move || {
+            self.carry_out(user, id, None, move || {
                 change.carry_out(&path, &stopping).map(|()| 0)
             });
         }
@@ -172,12 +172,9 @@ impl Files {
         let about = objects(files.iter().map(|file| &*file.path));
         let (deed, is_new) = self.acts.deed(&user, id, "put", about, State::Busy)?;
         if is_new {
-            let batches = self.batches.clone();
-            let work = async move {
-                let _permit = batches.acquire().await;
-                blocking(move || Ok(batch::put(&files, data))).await
-            };
-            self.carry_out_async(user, id, work);
+            self.carry_out(user, id, Some(self.batches.clone()), move || {
+                Ok(batch::put(&files, data))
+            });
         }
         match deed.settled(PATIENCE).await {
             State::Over(result) => result.map(told_of_all),
@@ -226,7 +223,7 @@ impl Files {
         match deed.state() {
             State::Over(result) => return result.map(|size| told(Some(size), true)),
             State::Busy if is_new => {
-                self.carry_out(user, put.id, move || {
+                self.carry_out(user, put.id, None, move || {
                     whole::put(&put.path, &data, put.attributes, put.sha256)
                 });
                 return ended(&deed, length).await;
@@ -317,26 +314,22 @@ impl Files {
         }
     }
 
-    /// Works for a deed until it is over.
+    /// Works for a deed until it is over; beside `few` others, where such works are not to take the place of all.
     fn carry_out(
         self: &Arc<Self>,
         user: UserName,
         id: ActId,
+        few: Option<Arc<Semaphore>>,
         work: impl FnOnce() -> Result<u64, Refused> + Send + 'static,
-    ) {
-        self.carry_out_async(user, id, blocking(work));
-    }
-
-    fn carry_out_async(
-        self: &Arc<Self>,
-        user: UserName,
-        id: ActId,
-        work: impl Future<Output = Result<u64, Refused>> + Send + 'static,
     ) {
         let files = self.clone();
         tokio::spawn(async move {
+            let _few = match &few {
+                Some(few) => few.acquire().await.ok(),
+                None => None,
+            };
             let _permit = files.works.acquire().await;
-            let result = work.await;
+            let result = blocking(work).await;
             let free = result.as_ref().is_err_and(is_free);
             files.acts.settle(&user, id, &result, free);
         });

@@ -1,4 +1,10 @@
-use std::{io::Read, os::unix::net::UnixStream, path::Path, thread};
+use std::{
+    io::Read,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::Path,
+    thread,
+    time::Duration,
+};
 
 use remo_protocol::{dialect::Dialect, keys::PrivateKey};
 
@@ -41,6 +47,38 @@ fn requests_in_flight_finish_and_processes_end_when_the_server_stops() {
         !pids.iter().any(|&pid| runs(pid))
     });
     assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn what_does_not_finish_in_time_is_cut_with_all_that_it_started() {
+    let mut server = Server::start_with(|wanted| {
+        wanted.connections.grace = Duration::from_millis(200);
+    });
+    let (mut commands, pids) = (Vec::new(), server.path("pids"));
+    for (verb, line) in [("cmd", "sleep 1000"), ("cmd", "yes"), ("icm", "sleep 1000")] {
+        let mut peer = Peer::alice(&server, Dialect::V0_6);
+        let line = format!("sh -c 'echo $$ >> {pids}; exec {line}'");
+        if verb == "cmd" {
+            let request = peer.make("cmd", Some(line.as_bytes()), b"");
+            commands.push(thread::spawn(move || drop(peer.send(&request))));
+        } else {
+            peer.call("icm", Some(line.as_bytes()), b"");
+            let request = peer.make("edt", None, b"");
+            commands.push(thread::spawn(move || drop(peer.send(&request))));
+        }
+    }
+    let started = || {
+        let pids = std::fs::read_to_string(&pids).unwrap_or_default();
+        pids.lines()
+            .map(|pid| pid.parse().unwrap())
+            .collect::<Vec<i32>>()
+    };
+    eventually("the start", || started().len() == 3);
+    server.stop();
+    assert!(!started().into_iter().any(runs), "nothing is left");
+    for command in commands {
+        let _ = command.join();
+    }
 }
 
 #[test]
@@ -185,8 +223,69 @@ fn an_option_that_names_what_is_not_there_is_named_itself() {
         let name = option.trim_start_matches('-');
         assert!(error.contains(name) && error.contains(given), "{error}");
     }
+    let (status, error) = folder.run(&["--config-check", "--log", "nowhere/log"]);
+    assert_eq!(status.code(), Some(1));
+    assert!(error.contains("'nowhere/log' cannot be written"), "{error}");
+    assert_eq!(
+        folder.run(&["--config-check", "--log", "new-log"]).0.code(),
+        Some(0)
+    );
+    assert!(!folder.0.path().join("new-log").exists(), "it only checks");
     let made = folder.run(&["--config-check", "--state-folder", "new"]);
     assert_eq!(made.0.code(), Some(0), "{}", made.1);
+}
+
+#[test]
+fn man_page_and_completions_come_from_the_program() {
+    let generated = |what: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_remo-serv"));
+        let output = command.args(["--generate", what]).output().unwrap();
+        assert!(output.status.success(), "{what}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let page = generated("man");
+    assert!(
+        page.contains(".TH remo-serv 1") && page.contains("min\\-dialect"),
+        "{page}"
+    );
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(generated(shell).contains("min-dialect"), "{shell}");
+    }
+}
+
+#[test]
+fn a_second_sigterm_waits_for_no_request_and_leaves_no_process() {
+    let folder = Folder::new();
+    let running = folder.start(&["--port", "0", "--interface", "127.0.0.1", "--log", "log"]);
+    let (alice, server) = (
+        PrivateKey::from_raw(&[1; 57]),
+        PrivateKey::from_raw(&[3; 57]),
+    );
+    let mut peer = Peer::log_in_at(running.address(), &server, "alice", &alice, Dialect::V0_6);
+    let pids = folder.0.path().join("pids");
+    let line = format!("sh -c 'echo $$ > {}; exec sleep 1000'", pids.display());
+    let request = peer.make("cmd", Some(line.as_bytes()), b"");
+    let asking = thread::spawn(move || drop(peer.send(&request)));
+    let pid = || {
+        std::fs::read_to_string(&pids)
+            .ok()?
+            .trim()
+            .parse::<i32>()
+            .ok()
+    };
+    eventually("the start", || pid().is_some());
+    let server = rustix::process::Pid::from_child(&running.child);
+    rustix::process::kill_process(server, rustix::process::Signal::TERM).unwrap();
+    let told = || std::fs::read_to_string(folder.0.path().join("log")).unwrap();
+    eventually("the first signal", || told().contains("stopping"));
+    let (status, error) = running.stop();
+    assert!(status.success(), "{error}");
+    assert!(
+        told().contains("are cut") && !runs(pid().unwrap()),
+        "{}",
+        told()
+    );
+    let _ = asking.join();
 }
 
 #[test]
@@ -196,6 +295,8 @@ fn a_socket_of_the_file_system_does_as_well() {
     let path = folder.0.path().join("remo.socket");
     let running = folder.start(&["--interface", &format!("unix:{}", path.display())]);
     assert!(running.ready.ends_with(&format!("unix:{}", path.display())));
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o666, "its folder says who may connect");
     let mut stream = UnixStream::connect(&path).unwrap();
     stream.write_all(b"GET /info HTTP/1.0\r\n\r\n").unwrap();
     let mut answer = String::new();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use remo_protocol::limits;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -59,7 +60,7 @@ pub(super) async fn go_all(
 /// As many as one request carries and come in a moment; and the first that it does not.
 async fn gather(first: Small, waiting: &mut Receiver<Small>) -> (Vec<Small>, Option<Small>) {
     let room = first.remote().data_room() as u64;
-    let mut length = first.size;
+    let (mut length, mut names) = (first.size, first.weight());
     let mut batch = vec![first];
     let until = Instant::now() + MOMENT;
     while batch.len() < BATCH {
@@ -67,7 +68,8 @@ async fn gather(first: Small, waiting: &mut Receiver<Small>) -> (Vec<Small>, Opt
             break;
         };
         length += small.size;
-        if length > room {
+        names += small.weight();
+        if length > room || names > NAMES {
             return (batch, Some(small));
         }
         batch.push(small);
@@ -142,6 +144,15 @@ impl Small {
         }
     }
 
+    /// Bytes that it takes of a head at most: any of its path may have to be escaped.
+    fn weight(&self) -> usize {
+        let path = match &self.way {
+            Way::Up(upload, ..) => upload.path.len(),
+            Way::Down(_) => self.item.path().len(),
+        };
+        6 * path + 256
+    }
+
     fn to_put(&self) -> Option<remo2::Small> {
         match &self.way {
             Way::Up(upload, data, last) => Some(remo2::Small {
@@ -189,6 +200,9 @@ fn is_unknown(failure: &Failure) -> bool {
 
 /// Bytes of a file that goes with others.
 pub(super) const SMALL: u64 = 64 * 1024;
+
+/// Bytes of a head that they may take together.
+const NAMES: usize = limits::REMO2_JSON - 4096;
 
 /// Files that wait for others.
 pub(super) const WAITING: usize = BATCH;

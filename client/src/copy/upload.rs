@@ -119,7 +119,7 @@ impl Upload {
         if self.reader.size <= room {
             self.small().await
         } else {
-            self.large(room).await
+            self.large().await
         }
     }
 
@@ -227,14 +227,17 @@ impl Upload {
     }
 
     /// A file that goes in parts.
-    async fn large(&self, room: u64) -> Result<(), CopyError> {
+    async fn large(&self) -> Result<(), CopyError> {
+        if self.reader.size >= MANY {
+            self.remote.learn_bodies();
+        }
         let mut begun = self.begin().await?;
         let mut stalls = 0;
         // What an earlier run of the server or of this program received is proved by the hash of the whole.
         let mut sure = self.engine.options.verify;
         while stalls < TRIES {
             let from = begun.received;
-            let run = self.parts(&begun.id, from, room).await?;
+            let run = self.parts(&begun.id, from).await?;
             // Parts that went to different runs of the server are proved by the hash of the whole as well.
             sure |= run.is_none() || begun.run.is_some() && begun.run != run;
             begun.run = run;
@@ -382,11 +385,17 @@ impl Upload {
     }
 
     /// All parts from an offset on, several at once. Gives the run of the server, where all of them met the same.
-    async fn parts(&self, id: &str, from: u64, room: u64) -> Result<Option<Run>, CopyError> {
+    async fn parts(&self, id: &str, from: u64) -> Result<Option<Run>, CopyError> {
         let size = self.reader.size;
-        let count = size.saturating_sub(from).div_ceil(room);
-        let parts = stream::iter(0..count).map(|number| {
-            let offset = from + number * room;
+        let mut next = from;
+        // As large as the path carries by then: that is found out meanwhile.
+        let offsets = std::iter::from_fn(|| {
+            let (offset, length) = (next, size.saturating_sub(next));
+            let length = length.min(self.remote.data_room().min(PART) as u64);
+            next += length;
+            (length > 0).then_some((offset, length))
+        });
+        let parts = stream::iter(offsets).map(|(offset, length)| {
             let part = Part {
                 engine: self.engine.clone(),
                 remote: self.remote.clone(),
@@ -395,7 +404,7 @@ impl Upload {
                 from: self.from.clone(),
                 id: id.to_owned(),
                 offset,
-                length: room.min(size - offset),
+                length,
             };
             spawned(part.go())
         });
@@ -436,6 +445,12 @@ fn kept_nowhere() -> CopyError {
 fn is_wrong_hash(error: &CopyError) -> bool {
     matches!(error, CopyError::Remote(Failure::Refused { name, .. }) if name == "sha256")
 }
+
+/// Bytes of a part: bodies of 1 MiB, of which a few at both ends are little memory.
+const PART: usize = 768 * 1024;
+
+/// Bytes of a file for which it is worth while to find out what the path carries.
+const MANY: u64 = 64 << 20;
 
 /// How often a file is tried that changes, or of which nothing stays there.
 const TRIES: u32 = 5;

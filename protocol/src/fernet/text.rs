@@ -40,10 +40,14 @@ impl Text {
     pub(super) fn room(&mut self, more: usize) -> &mut [u8] {
         let (begin, end) = (self.length, self.length + more);
         if end > self.bytes.len() {
-            if begin == 0
-                && more >= LONG
-                && let Some(kept) = self.shelf.lend()
+            if more >= LONG
+                && self.bytes.len() < LONG
+                && let Some(mut kept) = self.shelf.lend()
             {
+                // Long enough: only long ones are kept.
+                for (to, from) in kept.iter_mut().zip(self.iter()) {
+                    *to = *from;
+                }
                 self.bytes = kept;
             }
             // A little more than is asked for: the end of a line and a trailer follow a long token.
@@ -158,8 +162,10 @@ mod tests {
         drop(first);
         let second = text.take();
         assert!(second.len() == LONG && second.iter().all(|byte| *byte == 2));
+        text.extend_from_slice(b"head");
         text.room(LONG).fill(3);
         assert_eq!(text.as_ptr(), place);
+        assert_eq!((&text[..4], text.len()), (&b"head"[..], LONG + 4));
         assert!(second.iter().all(|byte| *byte == 2));
     }
 
