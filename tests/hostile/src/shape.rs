@@ -16,6 +16,7 @@ use tokio::{
 
 /// Bytes of a piece; pieces under way are bounded too.
 const PIECE: usize = 4096;
+const LARGE: usize = 64 * 1024;
 const UNDER_WAY: usize = 256;
 
 /// What a link is like.
@@ -88,7 +89,8 @@ impl Lane {
     {
         let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(UNDER_WAY);
         let taking = async move {
-            let mut piece = vec![0; PIECE];
+            // A clock that ticks each millisecond would bound what no bandwidth does.
+            let mut piece = vec![0; self.shape.bandwidth.map_or(LARGE, |_| PIECE)];
             while let Ok(length @ 1..) = from.read(&mut piece).await {
                 let arrival = self.send(length).await;
                 let bytes = piece.get(..length).unwrap_or_default().to_vec();
