@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -26,6 +26,8 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), FileError> {
     // And again, since another may stand there now.
     let metadata = file.metadata().map_err(failed)?;
     check(path, &metadata)?;
+    // Some files (of /proc) can be opened and not read, which is to be told before an answer begins.
+    file.read_at(&mut [0], 0).map_err(failed)?;
     Ok((file, metadata.len()))
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn hear(mut borrowed: Borrowed<'_>) -> Reply {
 pub(super) fn none_runs() -> Reply {
     Reply::failed(
         400,
-        "no interactive command runs in this session (start one with icm)",
+        "no interactive command runs in this session (one begins by /icm; in remo: iexec)",
     )
 }
 

@@ -9,6 +9,7 @@ use remo_protocol::dialect::Dialect;
 use crate::support::{
     Peer, Server, eventually,
     http::{chunk, head},
+    program::Folder,
 };
 
 fn each(test: impl Fn(&Server, Peer)) {
@@ -97,6 +98,53 @@ fn names_that_are_no_files_are_400_and_say_why() {
         }
         assert_eq!(names(server.folder.path()), ["pipe"]);
     });
+}
+
+#[test]
+fn a_file_that_opens_and_cannot_be_read_is_400_and_says_why() {
+    each(|_, mut peer| {
+        let (status, why) = peer.call("get", Some(b"/proc/self/mem"), b"");
+        let why = String::from_utf8_lossy(&why);
+        assert!(
+            status == 400 && why.contains("cannot read '/proc/self/mem'"),
+            "{status} {why}"
+        );
+    });
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_file_and_nothing_else() {
+    for dialect in Dialect::ALL {
+        let folder = Folder::new();
+        let before = "mkdir full; mount -t tmpfs -o size=1m none full; echo old > full/file";
+        let arguments = ["--interface", "127.0.0.1", "--port", "0"];
+        let Some(server) = folder.start_apart(before, &arguments) else {
+            eprintln!("nobody may mount here: nothing was tested");
+            return;
+        };
+        let raw = |byte| remo_protocol::keys::PrivateKey::from_raw(&[byte; 57]);
+        let mut peer = Peer::log_in_at(server.address(), &raw(3), "alice", &raw(1), dialect);
+        let full = folder.0.path().join("full");
+        let file = full.join("file").to_str().unwrap().to_owned();
+        let data = vec![7; 3_000_000];
+        assert_eq!(peer.call("put", Some(file.as_bytes()), &data).0, 500);
+        assert_eq!(
+            peer.call("get", Some(file.as_bytes()), b""),
+            (200, b"old\n".to_vec())
+        );
+        let list = format!("ls -A {}", full.display());
+        assert_eq!(
+            peer.cmd(&list, b"").1,
+            b"file\n",
+            "nothing is left beside it"
+        );
+        assert_eq!(
+            peer.call("put", Some(file.as_bytes()), b"new").0,
+            200,
+            "the room came back"
+        );
+        assert_eq!(peer.call("get", Some(file.as_bytes()), b"").1, b"new");
+    }
 }
 
 #[test]
