@@ -312,8 +312,8 @@ fn a_terminal_is_one_and_knows_its_size() {
     let begun = peer.call("icm", json!({"id": id, "line": line, "pty": pty}), b"");
     assert!(runs(begun.head["pid"].as_i64().unwrap() as i32));
     let mut seen = Vec::new();
-    let mut follow = |peer: &mut Peer2, more: serde_json::Value, data: &[u8], wanted: &str| {
-        let mut members = object(more);
+    let mut follow = |peer: &mut Peer2, more: serde_json::Value, typed: &[u8], wanted: &str| {
+        let (mut members, mut data) = (object(more), typed);
         loop {
             members.insert("id".into(), id.clone().into());
             members.insert("out".into(), (seen.len() as u64).into());
@@ -329,7 +329,8 @@ fn a_terminal_is_one_and_knows_its_size() {
                 );
                 return told.trailer;
             }
-            members = Object::new();
+            // What was typed is typed once.
+            (members, data) = (Object::new(), b"");
         }
     };
     follow(&mut peer, json!({}), b"", "31 97\r\nvt100\r\n");
